@@ -32,7 +32,10 @@ test.each<[name: string, says: string, files?: Record<string, string>]>([
   ],
   ["command-shell-syntax", "cd is a word of a shell: write it as `sh -c '...'`"],
   ["error-page-missing", "site.error_page: the project has no templates/502.html"],
-  ["gunicorn-not-in-requirements", "requirements.txt does not name gunicorn, which the instances run on: add it"],
+  [
+    "gunicorn-not-in-requirements",
+    "requirements.txt does not name gunicorn, which the instances run on; add it there, or write `python: { extra: [gunicorn] }`",
+  ],
   ["user-sqlite-in-project", "db.sqlite3, the SQLite database of shop/settings.py:35, lies in the release"],
   ["user-log-file-in-project", "logs/app.log, the log file of shop/settings.py:35, lies in the release"],
   [

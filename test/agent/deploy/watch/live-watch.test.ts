@@ -47,15 +47,9 @@ test("an nginx that is down says nothing of a release; one that has no answer fo
   const silent = await deployed((host) => host.visits.set("80 /", { ...nothing, how: "silent" }));
   expect(silent.view).toMatchObject({ outcome: "failed", failure: { code: "watch_failed" } });
   expect(silent.host.disk.slots).toBe(`${v1}:60`);
-});
-
-test("a 502 of nginx itself is told with nginx's error log, since the instances' logs say nothing of it", async () => {
-  const { view } = await deployed((host) => host.visits.set("80 /", { ...sick, status: 502 }));
-  expect(view.failure).toMatchObject({
-    code: "watch_failed",
-    detail: expect.stringContaining("gets 502 through nginx"),
-    fix: expect.stringContaining("its error log on the host says why"),
-  });
+  const bad = await deployed((host) => host.visits.set("80 /", { ...sick, status: 502 }));
+  expect(bad.view.failure?.detail).toContain("gets 502 through nginx");
+  expect(bad.view.failure?.fix).toContain("its error log on the host says why");
 });
 
 test("a release is watched for 30 s unless cutover.yml says otherwise", async () => {
