@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { type History, historyOf } from "./history.ts";
@@ -126,6 +126,7 @@ async function shorten(seed: number, broken: Broken): Promise<void> {
     .replace(/[^a-z0-9]+/g, "-")
     .slice(0, 70)
     .replace(/-$/, "");
+  mkdirSync(values.out, { recursive: true });
   writeFileSync(
     `${values.out}/${name}.json`,
     `${JSON.stringify({ broken: signature(broken), ...history }, null, 1)}\n`,
