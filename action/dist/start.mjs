@@ -25944,9 +25944,9 @@ function short(text) {
 function escapeHtml(text) {
 	return cleanLine(text.replace(/[\r\n]+/g, " ")).replace(/[&<>"'`*_~[\]\\|@#:]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 }
-/** Mermaid gives meaning to colons, commas, semicolons, # and %; only plain words pass. */
+/** Mermaid gives meaning to colons, commas, semicolons, # and %%; only plain words pass, and a % by itself. */
 function escapeMermaid(text) {
-	return text.replace(/[^A-Za-z0-9 ._()-]+/g, " ").replace(/\s+/g, " ").trim().slice(0, 100) || "-";
+	return text.replace(/[^A-Za-z0-9 ._()%-]+/g, " ").replace(/%+/g, "%").replace(/\s+/g, " ").trim().slice(0, 100) || "-";
 }
 // action/report/publish.ts
 /** GitHub shows ten annotations of a kind for a step and drops the rest. */

@@ -144,11 +144,12 @@ export function escapeHtml(text: string): string {
   );
 }
 
-/** Mermaid gives meaning to colons, commas, semicolons, # and %; only plain words pass. */
+/** Mermaid gives meaning to colons, commas, semicolons, # and %%; only plain words pass, and a % by itself. */
 export function escapeMermaid(text: string): string {
   return (
     text
-      .replace(/[^A-Za-z0-9 ._()-]+/g, " ")
+      .replace(/[^A-Za-z0-9 ._()%-]+/g, " ")
+      .replace(/%+/g, "%")
       .replace(/\s+/g, " ")
       .trim()
       .slice(0, 100) || "-"
