@@ -44041,8 +44041,8 @@ function withoutRequirements(config, isAdded) {
 	if (extra.length === 0 && (wheels !== void 0 || requirements !== "requirements.txt")) return [error(["python", "requirements"], `the project has no ${requirements}`)];
 	if (isAdded) return [];
 	const { kind } = config.server;
-	const what = `the project has no requirements.txt, so ${kind} will not be installed; ${addServer(kind, extra)}`;
-	return [(extra.length === 0 ? lacking(config) : warning)(["server", "kind"], what)];
+	const what = `the project has no requirements.txt, so no ${kind} will be installed; ${addServer(kind, extra)}`;
+	return [warning(["server", "kind"], what)];
 }
 /** uWSGI may be the distribution's own, and a command may start another Python: both are outside of the environment. */
 function lacking({ server: { kind, command } }) {

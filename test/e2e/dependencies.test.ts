@@ -112,14 +112,14 @@ test("requirements that PowerShell wrote go live", async () => {
 });
 
 test("wheels for a Python that the host lacks are refused before anything is sent", async () => {
-  write("cutover.yml", cutoverYml('python: { version: "3.6" }\n'));
+  write("cutover.yml", cutoverYml('python: { version: "3.8" }\n'));
   const before = await agent.appView();
   expect(before.host?.pythons.length).toBeGreaterThan(0);
   expect(before.host?.glibc).toMatch(/^2\.\d+$/);
   const { exitCode, annotations, stdout } = await run();
   expect(exitCode).toBe(1);
   const [{ message = "" } = {}] = annotations.filter(({ level }) => level === "error");
-  expect(message, stdout).toMatch(/^The release is for Python 3\.6, and 127\.0\.0\.1:\d+ has 3\.\d+/);
+  expect(message, stdout).toMatch(/^The release is for Python 3\.8, and 127\.0\.0\.1:\d+ has 3\.\d+/);
   expect(message).toContain("below actions/setup-python");
   expect((await agent.appView()).deployment).toEqual(before.deployment);
   write("cutover.yml", cutoverYml());

@@ -86,6 +86,6 @@ test("doctor finds nothing on a host that serves, but other supervisords of this
   await agent.kill();
   expect(await findings()).toEqual({ code: 1, ok: false, checks: ["agent"] });
   const { stdout } = await agent.cutover("doctor");
-  expect(stdout).toContain("fix: Start it");
+  expect(stdout).toContain("Then start it: `systemctl start cutover-agent`");
   await agent.start();
 });

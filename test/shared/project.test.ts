@@ -103,13 +103,13 @@ test.each([
     "no requirements",
     {},
     { ...good, "requirements.txt": undefined },
-    /^error server.kind: .*gunicorn will not be installed; add it there, or write `python: { extra: \[gunicorn\] }`$/,
+    /^warning server.kind: .*no gunicorn will be installed; add it there, or write `python: { extra: \[gunicorn\] }`$/,
   ],
   [
     "no requirements, and a uWSGI that may be the distribution's",
     { server: { kind: "uwsgi", app: "shop.wsgi:application" } },
     { ...good, "requirements.txt": undefined },
-    /^warning server.kind: .*uwsgi will not be installed/,
+    /^warning server.kind: .*no uwsgi will be installed/,
   ],
   [
     "no requirements, and other packages that are added",

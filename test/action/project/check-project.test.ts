@@ -19,7 +19,6 @@ describe("before anything is packed", () => {
     expect(error).toMatchObject({ code: "config_invalid", unchanged: "Nothing was sent." });
     expect(error.message.split("\n")).toEqual([
       "cutover.yml:2:3: release.command: the project has no manage.py",
-      "cutover.yml:2:3: server.kind: the project has no requirements.txt, so gunicorn will not be installed; add it there, or write `python: { extra: [gunicorn] }`",
       expect.stringMatching(/^cutover\.yml:3:3: static\.0\.from: the project has no folder public/),
     ]);
   });
