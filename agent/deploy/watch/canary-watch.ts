@@ -27,6 +27,8 @@ interface Watched {
   failures: number;
   /** It was given the full share of the processor. */
   shared: boolean;
+  /** It was tried once, so the log has it if it could not be given. */
+  told: boolean;
   /** Its share of the traffic, and since when it has that, in milliseconds since the epoch. */
   step: Step;
   /** The step that `visitors` looks at. */
@@ -66,7 +68,7 @@ export class CanaryWatch {
     this.#watched.delete(app);
     if (wanted === undefined || staged === null) return;
     const { deployment } = staged;
-    const health = { pids: new Map<string, number>(), failures: 0, shared: false };
+    const health = { pids: new Map<string, number>(), failures: 0, shared: false, told: false };
     const next = { run: wanted, deployment, stop: new AbortController(), ...health, step };
     this.#watched.set(app, next);
     void this.#watch(app, next);
@@ -99,7 +101,8 @@ export class CanaryWatch {
       for (;;) {
         await ports.clock.sleep(checkEveryMs, stop.signal);
         // Its visitors compare it with the live run, which has the full share.
-        watched.shared ||= await giveFullShare(ports, { app, run }, log);
+        watched.shared ||= await giveFullShare(ports, { app, run }, watched.told ? undefined : log);
+        watched.told = true;
         const fault = (await this.#health(app, watched)) ?? (await this.#visitors(app, watched));
         stop.signal.throwIfAborted();
         if (fault !== undefined && (await this.#fail(app, watched, fault))) return;
