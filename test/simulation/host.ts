@@ -105,7 +105,10 @@ export class Host {
     const link = linkOf(servers.find((server) => server.startsWith("unix:")));
     if (link === undefined) return servers;
     const sockets = this.disk(app).sockets(link);
-    return servers.map((server, slot) => (server.startsWith("unix:") ? `unix:${sockets[slot] ?? "nowhere"}` : server));
+    // By its name, not by its place: ports that are the same stand in one line, with a weight.
+    return servers.map((server) =>
+      server.startsWith("unix:") ? `unix:${sockets[Number(server.slice(-2))] ?? "nowhere"}` : server,
+    );
   }
 
   resolveOne(app: string, server: string): string {

@@ -1,7 +1,8 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Route, RoutePart, Traffic } from "../../agent/contracts/ports.ts";
 import type { SitePart } from "../../agent/contracts/privileged.ts";
 import { parseAddress, socketAddress } from "../../agent/host/net/address.ts";
-import { type SlotLink, slotAddresses, slotLink } from "../../agent/host/nginx/slots.ts";
+import { linkTargets, type SlotLink, slotAddresses, slotLink, slotsOf } from "../../agent/host/nginx/slots.ts";
 import { protocolOf } from "../../shared/config-server.ts";
 import type { Effects } from "./effects.ts";
 import type { Host } from "./host.ts";
@@ -27,10 +28,13 @@ export class SimTraffic implements Traffic {
     const early: (() => Promise<void>)[] = [];
     const late: (() => Promise<void>)[] = [];
     for (const plan of plans) {
-      if (plan?.sockets === undefined) continue;
-      const move = await this.#prepare(app, plan.link, plan.sockets);
-      if (move === undefined) continue;
-      (used.some((server) => server.startsWith(slotBase(app, plan.link))) ? late : early).push(move);
+      if (!plan) continue;
+      const now = this.#host.disk(app).sockets(plan.link);
+      const targets = linkTargets(now, plan.sockets, slotsOf(used, slotBase(app, plan.link)));
+      if (targets === undefined) continue;
+      const { meanwhile, then } = targets;
+      if (!isDeepStrictEqual(meanwhile, now)) early.push(await this.#prepare(app, plan.link, meanwhile));
+      if (!isDeepStrictEqual(then, meanwhile)) late.push(await this.#prepare(app, plan.link, then));
     }
     for (const move of early) await move();
     const [main, preview] = plans;
@@ -71,10 +75,8 @@ export class SimTraffic implements Traffic {
     }
   }
 
-  async #prepare(app: string, link: SlotLink, sockets: string[]): Promise<(() => Promise<void>) | undefined> {
+  async #prepare(app: string, link: SlotLink, sockets: string[]): Promise<() => Promise<void>> {
     const disk = this.#host.disk(app);
-    const now = disk.sockets(link);
-    if (now.length === 60 && now.every((socket, slot) => socket === sockets[slot])) return undefined;
     const numbers = [...disk.slotDirs.keys()]
       .filter((name) => name.startsWith(`${link}.`))
       .map((name) => Number(name.slice(link.length + 1)));
@@ -92,15 +94,14 @@ export class SimTraffic implements Traffic {
 interface Plan {
   part: SitePart;
   link: SlotLink;
-  sockets: string[] | undefined;
+  sockets: (string | undefined)[];
 }
 
 function planned({ config, shares }: RoutePart, upstream: "main" | "preview"): Plan {
   const link = slotLink(upstream, protocolOf(config.server));
   const addresses = slotAddresses(shares).map(parseAddress);
   const slots = addresses.map((address) => ("port" in address ? address.port : null));
-  const any = addresses.find((address) => "socket" in address);
-  const sockets = any && addresses.map((address) => ("socket" in address ? address.socket : any.socket));
+  const sockets = addresses.map((address) => ("socket" in address ? address.socket : undefined));
   return { part: { config, slots }, link, sockets };
 }
 

@@ -47,6 +47,39 @@ export function slotLink(upstream: "main" | "preview", protocol: Protocol): Slot
   return protocol === "http" ? name : `${name}-${protocol}`;
 }
 
+/** Where the links of all slots lead while nginx is given its new upstreams, and after that. */
+export interface LinkTargets {
+  meanwhile: string[];
+  then: string[];
+}
+
+/**
+ * A link that nginx uses already keeps its socket until nginx has its new upstreams, so that a refusal moves nobody. A link
+ * that it is about to use leads to its new socket before: what it led to until now had fewer slots, such as a canary, or none.
+ * @param now where the links lead; empty if there are none
+ * @param wanted the socket of each slot; undefined where a port has it
+ * @param used the slots whose links nginx uses now
+ * @returns undefined if no slot wants a socket
+ */
+export function linkTargets(
+  now: (string | undefined)[],
+  wanted: (string | undefined)[],
+  used: Set<number>,
+): LinkTargets | undefined {
+  // A slot that is a port today may be a link tomorrow, so its link leads to some socket too.
+  const any = wanted.find((socket) => socket !== undefined);
+  if (any === undefined) return undefined;
+  const then = wanted.map((socket, slot) => socket ?? now[slot] ?? any);
+  return { then, meanwhile: then.map((socket, slot) => (used.has(slot) ? (now[slot] ?? socket) : socket)) };
+}
+
+/** The slots whose links are among the servers of an upstream. @param base what the addresses of these links begin with */
+export function slotsOf(servers: string[], base: string): Set<number> {
+  return new Set(
+    servers.filter((server) => server.startsWith(base)).map((server) => Number(server.slice(base.length))),
+  );
+}
+
 /** The directories of slots, each with 60 symlinks to sockets, and the symlink to the directory in use. */
 export class SlotLinks {
   readonly #data: string;
@@ -63,11 +96,8 @@ export class SlotLinks {
   /**
    * Makes a directory whose slots lead to these sockets. Nothing changes for visitors until the returned function is called,
    * which puts the directory in use by one rename.
-   * @returns undefined if the slots lead there already
    */
-  async prepare(app: string, link: SlotLink, sockets: string[]): Promise<(() => Promise<void>) | undefined> {
-    const now = await this.sockets(app, link);
-    if (now.length === slotCount && now.every((socket, slot) => socket === sockets[slot])) return undefined;
+  async prepare(app: string, link: SlotLink, sockets: string[]): Promise<() => Promise<void>> {
     const { home } = appLayout(this.#data, app);
     const numbers = (await readdir(home)).map((name) => Number(numbered(link).exec(name)?.[1] ?? 0));
     const name = `${link}.${Math.max(0, ...numbers) + 1}`;

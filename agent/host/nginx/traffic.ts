@@ -1,9 +1,10 @@
+import { isDeepStrictEqual } from "node:util";
 import { protocolOf } from "../../../shared/config-server.ts";
 import type { Route, RoutePart, Traffic } from "../../contracts/ports.ts";
 import type { Privileged, SitePart } from "../../contracts/privileged.ts";
 import { parseAddress, socketAddress } from "../net/address.ts";
 import type { Leading } from "../requests/run-history.ts";
-import { type SlotLink, SlotLinks, slotAddresses, slotLink } from "./slots.ts";
+import { linkTargets, type SlotLink, SlotLinks, slotAddresses, slotLink, slotsOf } from "./slots.ts";
 
 type Border = Pick<Privileged, "writeSite" | "upstreamServers" | "oldWorkers">;
 
@@ -51,12 +52,14 @@ export class NginxTraffic implements Traffic {
     const early: Move[] = [];
     const late: Move[] = [];
     for (const plan of [main, preview]) {
-      if (plan === null || plan.sockets === undefined) continue;
-      const move = await this.#links.prepare(app, plan.link, plan.sockets);
-      // Links that nginx does not use yet are moved before it does. Links that it uses are moved last, so that a refusal by
-      // nginx changes nothing.
-      if (move !== undefined)
-        (used.some((server) => server.startsWith(this.#base(app, plan.link))) ? late : early).push(move);
+      if (plan === null) continue;
+      const { link, sockets } = plan;
+      const now = await this.#links.sockets(app, link);
+      const targets = linkTargets(now, sockets, slotsOf(used, this.#base(app, link)));
+      if (targets === undefined) continue;
+      const { meanwhile, then } = targets;
+      if (!isDeepStrictEqual(meanwhile, now)) early.push(await this.#links.prepare(app, link, meanwhile));
+      if (!isDeepStrictEqual(then, meanwhile)) late.push(await this.#links.prepare(app, link, then));
     }
     for (const move of early) await move();
     const parts = { main: main?.part ?? null, preview: preview?.part ?? null };
@@ -107,8 +110,8 @@ type Move = () => Promise<void>;
 interface Plan {
   part: SitePart;
   link: SlotLink;
-  /** The socket of each slot; undefined if all of them are ports. */
-  sockets: string[] | undefined;
+  /** The socket of each slot; undefined where a port has it. */
+  sockets: (string | undefined)[];
   /** The run of each slot, and all of them in the order of their shares. */
   runs: string[];
   order: string[];
@@ -133,9 +136,7 @@ function planned({ config, shares }: RoutePart, upstream: "main" | "preview"): P
   const link = slotLink(upstream, protocolOf(config.server));
   const addresses = slotAddresses(shares).map(parseAddress);
   const slots = addresses.map((address) => ("port" in address ? address.port : null));
-  const any = addresses.find((address) => "socket" in address);
-  // A slot that is a port today may be a link tomorrow, so its link leads to a socket of the route too.
-  const sockets = any && addresses.map((address) => ("socket" in address ? address.socket : any.socket));
+  const sockets = addresses.map((address) => ("socket" in address ? address.socket : undefined));
   const owners = new Map(
     shares.flatMap(({ run, instances }) => instances.map(({ address }) => [address, run] as const)),
   );

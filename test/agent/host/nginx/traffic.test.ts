@@ -1,4 +1,4 @@
-import { mkdirSync, readlinkSync } from "node:fs";
+import { mkdirSync, readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { RoutePart, Share } from "../../../../agent/contracts/ports.ts";
@@ -21,8 +21,9 @@ import { scratch } from "../scratch.ts";
 class FakeNginx implements Pick<Privileged, "writeSite" | "upstreamServers" | "oldWorkers"> {
   text = "";
   refuses = false;
-  /** Where the link `slots` led when nginx was given a new text. */
+  /** Where the link `slots/00` led when nginx was given a new text, and all of them. */
   readonly linkAtWrite: (string | undefined)[] = [];
+  linksAtWrite: (string | undefined)[] = [];
   readonly #data: string;
 
   constructor(data: string) {
@@ -42,7 +43,8 @@ class FakeNginx implements Pick<Privileged, "writeSite" | "upstreamServers" | "o
         : [{ name: previewUpstream(app), part: preview, peers: false, links: path("preview", preview.config) }]),
     ]);
     if (text === this.text) return { changed: false };
-    this.linkAtWrite.push((await links.sockets(app, "slots"))[0]);
+    this.linksAtWrite = await links.sockets(app, "slots");
+    this.linkAtWrite.push(this.linksAtWrite[0]);
     if (this.refuses) throw new Error("nginx refuses");
     this.text = text;
     return { changed: true };
@@ -116,6 +118,38 @@ test("from ports to sockets the links lead there before nginx looks at them", as
   await route({ config: config(), shares: [share("b", onSocket("b"))] });
   expect(nginx.linkAtWrite).toEqual([undefined, join(layout.runDir("b"), "web-0.sock")]);
   expect(await traffic.assigned("shop")).toEqual(new Map([[onSocket("b").address, 60]]));
+});
+
+test("n47: a canary on sockets beside ports gets no more slots while another release on sockets takes them all", async () => {
+  const { layout, nginx, traffic, config, onSocket, onPort, share, route } = host();
+  const socketOf = (run: string) => join(layout.runDir(run), "web-0.sock");
+  await route({ config: config(), shares: [share("a", onPort(9001), 54), share("b", onSocket("b"), 6)] });
+  const used = nginx.text.match(/slots\/\d\d/g)?.map((link) => Number(link.slice(-2)));
+  expect(used).toHaveLength(6);
+
+  await route({ config: config(), shares: [share("c", onSocket("c"))] });
+  nginx.linksAtWrite.forEach((socket, slot) => {
+    expect(socket).toBe(socketOf(used?.includes(slot) ? "b" : "c"));
+  });
+  expect(await traffic.assigned("shop")).toEqual(new Map([[onSocket("c").address, 60]]));
+});
+
+test("a link that a port replaces leads to its old socket until nginx has the port, and the same route again makes nothing", async () => {
+  const { layout, nginx, traffic, config, onSocket, onPort, share, route } = host();
+  await route({ config: config(), shares: [share("a", onSocket("a"))] });
+  const gray = { config: config(), shares: [share("c", onPort(9001), 54), share("b", onSocket("b"), 6)] };
+  await route(gray);
+  expect(new Set(nginx.linksAtWrite)).toEqual(new Set([join(layout.runDir("a"), "web-0.sock")]));
+  expect(await traffic.assigned("shop")).toEqual(
+    new Map([
+      ["127.0.0.1:9001", 54],
+      [onSocket("b").address, 6],
+    ]),
+  );
+
+  const made = readdirSync(layout.home);
+  expect(await route(gray)).toEqual({ reloaded: false });
+  expect(readdirSync(layout.home)).toEqual(made);
 });
 
 test("where nginx refuses, nobody's requests have moved", async () => {
