@@ -211,7 +211,10 @@ export interface SiteRequest {
   main: SitePart | null;
   /** null if no preview is configured. */
   preview: SitePart | null;
-  /** If the app may not have the names that it asks for, the site keeps those that it has, instead of a failure. */
+  /**
+   * If the app may not have the names that it asks for, the site keeps those that it has, instead of a failure; and it does
+   * without addresses, peers and certificates that the host's file forbids by now.
+   */
   keepNames?: boolean | undefined;
 }
 

@@ -28,7 +28,7 @@ export interface BundleSpec {
   bind?: "port";
   protocol?: "uwsgi";
   balance?: "url_hash" | "ip_hash";
-  site?: "none" | "foreign" | "preview";
+  site?: "none" | "foreign" | "addressed" | "preview";
   keepWarm?: string;
   watch?: string;
   command?: true;
@@ -96,6 +96,7 @@ function settingsOf(app: string, spec: BundleSpec): object {
         : {
             ...(balance !== undefined && { balance }),
             ...(site === "foreign" && { server_name: ["other.example.org"] }),
+            ...(site === "addressed" && { listen: [80] }),
             ...(site === "preview" && { preview: { cookie: "preview=blue" } }),
           },
   };

@@ -25,7 +25,7 @@ export type Operation = { pause: number } & (
   | { do: "maintain"; app: string; allow: string[] | null }
   | { do: "remove"; app: string }
   | { do: "refused"; app: string; times: number }
-  | { do: "settings"; app: string; what: "usual" | "no ports" | "other domain" | "gone" }
+  | { do: "settings"; app: string; what: "usual" | "no ports" | "other domain" | "other address" | "gone" }
   | { do: "fault"; effect: SimEffect; kind: FaultKind; app?: string; after: number; times: number }
   | { do: "disk full"; ms: number }
   | { do: "helper away"; ms: number }
@@ -64,7 +64,7 @@ const bundle: fc.Arbitrary<BundleSpec> = fc
     bind: rarely(fc.constant("port" as const), 3),
     protocol: rarely(fc.constant("uwsgi" as const), 7),
     balance: rarely(fc.constantFrom("url_hash" as const, "ip_hash" as const), 7),
-    site: rarely(fc.constantFrom("none" as const, "foreign" as const, "preview" as const), 6),
+    site: rarely(fc.constantFrom("none" as const, "foreign" as const, "addressed" as const, "preview" as const), 5),
     keepWarm: fc.constantFrom("0s", "5s", "5s", "60s"),
     watch: fc.constantFrom("0s", "4s", "4s", "10s"),
     command: rarely(fc.constant(true as const), 4),
@@ -163,7 +163,7 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
     arbitrary: fc.record({
       do: is("settings"),
       app,
-      what: fc.constantFrom("usual", "no ports", "other domain", "gone"),
+      what: fc.constantFrom("usual", "no ports", "other domain", "other address", "gone"),
       pause,
     }),
   },

@@ -2,5 +2,6 @@
 export const hostFiles = {
   usual: {},
   "no ports": { ports: undefined },
+  "other address": { listen: [8080] },
   "other domain": { domains: ["other.example.org"] },
 };

@@ -10,7 +10,7 @@ import type {
   UpstreamServers,
 } from "../../agent/contracts/privileged.ts";
 import type { CommandEnvironment } from "../../agent/contracts/service.ts";
-import { isAboutNames, withoutNames } from "../../agent/host/nginx/domains.ts";
+import { withLess } from "../../agent/host/nginx/way-back.ts";
 import { instanceNames } from "../../agent/host/supervisor/instances.ts";
 import { groupName, processPrograms, processStop } from "../../agent/host/supervisor/programs-file.ts";
 import { permittedPorts, permittedSite, servedSite } from "../../agent/host-policy.ts";
@@ -246,18 +246,21 @@ export class SimPrivileged implements Privileged {
 
   async certificate(): Promise<undefined> {}
 
-  /** By agent/host/nginx/site.ts: a way back keeps the names that the site has if it may not have others. */
-  async writeSite(app: string, request: SiteRequest): Promise<{ changed: boolean }> {
+  /** By agent/host/nginx/site.ts: a way back does without what the host forbids by now. */
+  async writeSite(app: string, { keepNames, ...request }: SiteRequest): Promise<{ changed: boolean }> {
     const settings = this.#settings(app);
-    try {
-      return await this.#writeSite(settings, request);
-    } catch (thrown) {
-      if (request.keepNames !== true || !isAboutNames(thrown)) throw thrown;
-      // A release without a site has no file there.
-      const domains = this.#domainsIn(app);
-      if (domains.length === 0) throw thrown;
-      return this.#writeSite({ ...settings, domains }, withoutNames(request));
-    }
+    if (keepNames !== true) return this.#writeSite(settings, request);
+    return withLess(
+      { settings, request },
+      {
+        write: (wish) => this.#writeSite(wish.settings, wish.request),
+        present: async () => {
+          // A release without a site has no file there.
+          const domains = this.#domainsIn(app);
+          return domains.length === 0 ? undefined : { domains, tls: undefined };
+        },
+      },
+    );
   }
 
   async #writeSite(settings: AppSettings, { main, preview }: SiteRequest): Promise<{ changed: boolean }> {

@@ -13,12 +13,12 @@ export function upstreamOf(app: string, which: "main" | "preview", part: SitePar
   return { name: which === "main" ? app : `${app}.preview`, part, links, peers: which === "main" };
 }
 
-/** @param settings the host's file as it is now: the names in it become the site's */
+/** @param settings the host's file as it is now: the names and addresses in it become the site's */
 export function siteText(part: SitePart | null, settings: AppSettings): string {
   if (part === null) return "";
   const { site, server } = part.config;
-  const names = site === "none" ? [] : servedSite(part.config, settings).serverNames;
-  return JSON.stringify([site, protocolOf(server), names]);
+  const { listen, serverNames } = servedSite(part.config, settings);
+  return JSON.stringify([site, protocolOf(server), ...(site === "none" ? [[], []] : [serverNames, listen])]);
 }
 
 /** The names in a whole site file: those of its main part. */

@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import type { ListenAddress } from "../../../shared/config-values.ts";
 import { CutoverError } from "../../../shared/errors.ts";
-import type { SitePart, SiteRequest } from "../../contracts/privileged.ts";
 import type { PermittedSite } from "../../host-policy.ts";
 import type { AppSettings } from "../../settings.ts";
 import { listIfExists, readIfExists } from "../store/read-if-exists.ts";
@@ -64,21 +63,6 @@ export async function assertDomainsFree(
       throw domainTaken({ app, file }, taken, { app: other, file: path, unchanged });
     }
   }
-}
-
-/** Whether the host's file, or another app, keeps a site from the names that it asks for. */
-export function isAboutNames(thrown: unknown): boolean {
-  return thrown instanceof CutoverError && ["domain_taken", "domain_not_allowed"].includes(thrown.code);
-}
-
-/** Without the names that a release asks for itself, the site has those that the host's file gives it. */
-export function withoutNames({ main, preview }: SiteRequest): SiteRequest {
-  const without = ({ config, slots }: SitePart): SitePart => {
-    if (config.site === "none") return { config, slots };
-    const { server_name: _, ...site } = config.site;
-    return { config: { ...config, site: { ...site, redirects: {} } }, slots };
-  };
-  return { main: main && without(main), preview: preview && without(preview) };
 }
 
 function domainTaken(

@@ -1,4 +1,3 @@
-import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { type Config, siteOf } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
@@ -18,9 +17,10 @@ import { readIfExists } from "../store/read-if-exists.ts";
 import { acmeUrl } from "./acme-url.ts";
 import { checkCertificate } from "./certificate-files.ts";
 import { certificateIn } from "./certificate-in.ts";
-import { assertDomainsFree, domainsOf, isAboutNames, namesIn, withoutNames } from "./domains.ts";
+import { assertDomainsFree, domainsOf, namesIn } from "./domains.ts";
 import { names } from "./names.ts";
 import { Nginx } from "./nginx.ts";
+import { checkPasswords } from "./password-file.ts";
 import { requestFile, requestLogFormat } from "./request-log.ts";
 import { removeRequestFiles, rotateFile } from "./request-rotation.ts";
 import type { ServedSite } from "./server-block.ts";
@@ -37,6 +37,7 @@ import {
   upstreamFileName,
 } from "./upstream-config.ts";
 import { drainPathOf } from "./visits.ts";
+import { type Present, withLess } from "./way-back.ts";
 
 /** An app's nginx files: its server blocks and its upstreams, from what cutover.yml asks for and the host allows. */
 export class Sites {
@@ -115,20 +116,21 @@ export class Sites {
   }
 
   /**
-   * A start of the agent, or a way back, must not fail because the host's file forbids a name by now, or because another app
-   * has it: the site goes on with the names that it has, and each app keeps its visitors. A release that comes gets all of its
-   * names, or is refused.
+   * A start of the agent, or a way back, must not fail because the host's file forbids by now what the release asks for, or
+   * because another app has its name: the site does without, and each app keeps its visitors. A release that comes gets all
+   * that it asks for, or is refused.
    * @throws CutoverError domain_taken, nginx_*, and what `check` throws
    */
-  async write(settings: AppSettings, request: SiteRequest): Promise<{ changed: boolean }> {
-    try {
-      return await this.#write(settings, request);
-    } catch (thrown) {
-      if (request.keepNames !== true || !isAboutNames(thrown)) throw thrown;
-      const present = await this.#present(settings.app);
-      if (present === undefined || (await this.#isFirst(settings.app))) throw thrown;
-      return this.#write({ ...settings, domains: namesIn(present) }, withoutNames(request));
-    }
+  async write(settings: AppSettings, { keepNames, ...request }: SiteRequest): Promise<{ changed: boolean }> {
+    if (keepNames !== true) return this.#write(settings, request);
+    const { app } = settings;
+    return withLess(
+      { settings, request },
+      {
+        write: (wish) => this.#write(wish.settings, wish.request),
+        present: () => this.#serves(app),
+      },
+    );
   }
 
   async #write(settings: AppSettings, request: SiteRequest): Promise<{ changed: boolean }> {
@@ -194,6 +196,11 @@ export class Sites {
       tls: files,
       ownChallenges: challengesDirectory(this.#settings.data),
     };
+  }
+
+  async #serves(app: string): Promise<Present | undefined> {
+    const text = (await this.#isFirst(app)) ? undefined : await this.#present(app);
+    return text === undefined ? undefined : { domains: namesIn(text), tls: await certificateIn(text) };
   }
 
   #present(app: string): Promise<string | undefined> {
@@ -276,21 +283,5 @@ function addressInUse(address: ListenAddress, preview: boolean, { app, file }: A
   return new CutoverError("address_in_use", `${key} of ${app} is ${address}, and another program listens there.`, {
     unchanged: "Nothing was unpacked; the live release goes on serving.",
     fix: `Find it with \`ss -ltnp\` on the host. Stop it, or choose another address in cutover.yml, one that ${file} allows: ${hostKey}: [...]`,
-  });
-}
-
-/** nginx answers 403 to everybody without it. @throws CutoverError host_settings_invalid */
-async function checkPasswords({ app, file, access: asked }: AppSettings): Promise<void> {
-  const path = asked?.password_file;
-  if (
-    path === undefined ||
-    (await access(path)
-      .then(() => true)
-      .catch(() => false))
-  )
-    return;
-  throw new CutoverError("host_settings_invalid", `The password file of ${app} does not exist: ${path}`, {
-    unchanged: "Nothing was unpacked; the live release goes on serving.",
-    fix: `Make it on the host, such as with \`htpasswd -c ${path} NAME\`, or correct access.password_file in ${file}.`,
   });
 }

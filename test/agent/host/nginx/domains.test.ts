@@ -138,6 +138,31 @@ test.each([
   expect((await ask(host.port, "/", { headers: { host: "shop.example.com" } })).text).toBe("old");
 });
 
+test.each<[string, (own: string, other: string) => object, object?]>([
+  ["address", (own, other) => ({ listen: [own, other] })],
+  ["preview", (_, other) => ({ preview: { listen: other } })],
+  ["peer", (_, other) => ({ peers: [{ server: other, weight: 1 }] })],
+  [
+    "address and name",
+    (own, other) => ({ listen: [own, other], server_name: ["old.example.com"] }),
+    { domains: ["shop.example.com"] },
+  ],
+])("n48: a way back to a release whose %s the host forbids by now does without it", async (_, site, forbids = {}) => {
+  const host = await hostOfTwo();
+  const other = await freePort();
+  const [listen, addresses] = [[`127.0.0.1:${host.port}`], [`127.0.0.1:${other}`]];
+  host.allow({ listen: [...listen, ...addresses], preview: addresses, peers: addresses, domains: ["*"] });
+  const [old, now] = [await backend(saying("old")), await backend(saying("now"))];
+  const wanted = site(listen[0] as string, addresses[0] as string);
+  await route(host, "shop", wanted, old);
+  await route(host, "shop", { listen, server_name: ["shop.example.com"] }, now);
+  host.allow({ listen, domains: ["*"], ...forbids });
+  await expect(route(host, "shop", wanted, old)).rejects.toMatchObject({ code: /_not_allowed$/ });
+  await route(host, "shop", wanted, old, true);
+  expect((await ask(host.port, "/", { headers: { host: "shop.example.com" } })).text).toBe("old");
+  await expect(ask(other, "/")).rejects.toThrow("ECONNREFUSED");
+});
+
 test("what is written and what is wanted are compared by one notation", () => {
   expect(
     domainsOf({ listen: [80, "0.0.0.0:80", "443 ssl", "localhost:80", "[::0001]:80"], serverNames: ["a"] }).map(
