@@ -118,6 +118,27 @@ test("without a certificate nothing is written, and it is told which line is mis
   await privileged.checkSite("shop", testConfig({ site: "none" }));
 });
 
+test("n48: a way back has the certificate that nginx has, if the host's file no longer names one, and no TLS if it is gone", async () => {
+  const host = await secureHost();
+  const { listen } = host;
+  const back = async (text: string, keepNames = true) =>
+    host.traffic.route("shop", {
+      main: { config: testConfig(), shares: [{ run: text, instances: [await backend(saying(text))], slots: 60 }] },
+      preview: null,
+      keepNames,
+    });
+  await host.serve({ site: { balance: "ip_hash" } }, [await backend(saying("now"))]);
+  host.allow({ listen });
+  await expect(back("old", false)).rejects.toMatchObject({ code: "certificate_missing" });
+  await back("old");
+  expect((await ask(host.securePort, "/", { secure: true })).text).toBe("old");
+
+  rmSync(host.tls.key);
+  await host.serve({ site: { listen: [`127.0.0.1:${host.port}`] } }, [await backend(saying("plain"))]);
+  await back("older");
+  expect((await ask(host.port)).text).toBe("older");
+});
+
 test("a certificate that is none: nginx refuses it, and what was there goes on", async () => {
   const host = await secureHost();
   const plain = { site: { listen: [`127.0.0.1:${host.port}`] } };
