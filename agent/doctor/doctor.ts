@@ -5,6 +5,7 @@ import type { AgentSettings } from "../settings.ts";
 import { judge } from "./checks.ts";
 import type { AgentFacts } from "./facts/facts.ts";
 import { hostFacts } from "./facts/host.ts";
+import { lastWordsOf } from "./facts/last-words.ts";
 import { error, type Finding } from "./finding.ts";
 
 export interface DoctorOptions {
@@ -28,6 +29,7 @@ export async function examine({ config, version, now, upgrade = false, askAgent 
   // Without agent.yml nobody knows where everything else is.
   if (settings instanceof CutoverError) return faultsOf(settings);
   const agent = await askAgent((settings satisfies AgentSettings).socket);
+  if ("failure" in agent) agent.said = await lastWordsOf(config);
   return judge(await hostFacts({ settings, appsDir: join(config, "apps"), agent, version, now, upgrade }));
 }
 

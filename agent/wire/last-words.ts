@@ -1,12 +1,7 @@
 import { asCutoverError, type CutoverError } from "../../shared/errors.ts";
+import { settingsStatus } from "../contracts/exit-status.ts";
 import { AnotherAgent } from "../http/admin-server.ts";
 import { isJournal } from "../logger.ts";
-
-/**
- * The exit status for a fault that only a person can correct: EX_CONFIG of sysexits.h. The unit names it in
- * RestartPreventExitStatus=, so systemd does not start the agent again and again with the same settings.
- */
-export const settingsStatus = 78;
 
 /** Faults of the system that pass: after a boot the old program still has the address, or the network is not up yet. */
 const passing = new Set(["EADDRINUSE", "EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN", "EMFILE", "ENFILE", "ENOMEM", "EIO"]);

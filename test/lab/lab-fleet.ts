@@ -1,4 +1,4 @@
-import { copyFile } from "node:fs/promises";
+import { copyFile, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stringify } from "yaml";
@@ -77,6 +77,12 @@ export class LabFleet implements AsyncDisposable {
     this.#tokens = await LabTokens.start(this.lab);
   }
 
+  /** @throws Error when jobs have a key */
+  get tokens(): LabTokens {
+    if (this.#tokens === undefined) throw new Error("the lab has no tokens");
+    return this.#tokens;
+  }
+
   /** Where the agent listens and by which name it is known; it speaks plain HTTP. @param more keys of agent.yml */
   async writeAgentYml(host: LabHost, more: object = {}): Promise<void> {
     const address = `${host.address}:7070`;
@@ -89,21 +95,36 @@ export class LabFleet implements AsyncDisposable {
   async addShop(host: LabHost): Promise<void> {
     await this.writeAgentYml(host);
     await host.check("systemctl", "restart", "cutover-agent");
-    await host.check("useradd", "--system", "shop");
+    await this.addApp(host, "shop", "--listen", "80", "--domain", siteName);
+  }
+
+  /** A user of the app's own, and its settings. @param site words of `cutover app add` */
+  async addApp(host: LabHost, app: string, ...site: string[]): Promise<void> {
+    await host.check("useradd", "--system", app);
     const signer =
       this.#tokens === undefined
         ? ["--key", this.#key.publicLine]
         : ["--github", "acme/shop", "--environment", "production"];
-    const site = ["--user", "shop", "--listen", "80", "--domain", siteName];
-    await host.check("cutover", "app", "add", "shop", ...signer, ...site);
+    await host.check("cutover", "app", "add", app, ...signer, "--user", app, ...site);
+  }
+
+  /** The key that signs for this repository, in a file as `cutover keygen` writes it. */
+  async keyFile(): Promise<string> {
+    const file = join(this.#scratch.path, "shop.key");
+    await writeFile(file, this.#key.privatePem, { mode: 0o600 });
+    return file;
   }
 
   /** Checks a version out and starts the built Action in the lab's network. */
   async startDeploy(options: ShopOptions, run: Partial<ActionRun> = {}): Promise<RunningAction> {
     await copyShop(this.workspace, { ...options, config: { ...quick, ...options.config } });
+    return this.startAction({ cwd: this.workspace, ...run });
+  }
+
+  /** Starts the built Action in the lab's network, with all hosts. @param run with the directory of the checkout */
+  startAction(run: Partial<ActionRun> & Pick<ActionRun, "cwd">): RunningAction {
     const hosts = this.hosts.map(({ address }) => `http://${address}:7070`).join("\n");
     return startAction({
-      cwd: this.workspace,
       through: this.lab.namespaces.inNetwork,
       ...run,
       inputs: { hosts, ...(this.#tokens === undefined && { "signing-key": this.#key.privatePem }), ...run.inputs },
@@ -115,9 +136,9 @@ export class LabFleet implements AsyncDisposable {
     return (await this.startDeploy(options, run)).result;
   }
 
-  /** A request from the lab's network. @throws Error when nothing answers */
-  async get(host: LabHost, path: string): Promise<Answer> {
-    const request = [`http://${host.address}${path}`, siteName];
+  /** A request from the lab's network. @param site another one than the shop @throws Error when nothing answers */
+  async get(host: LabHost, path: string, { port, name } = { port: 80, name: siteName }): Promise<Answer> {
+    const request = [`http://${host.address}:${port}${path}`, name];
     const argv = [...this.lab.namespaces.inNetwork, node, "--input-type=module", "-e", ask, "--", ...request];
     const { code, stdout, stderr } = await runProgram(argv);
     if (code !== 0) throw new Error(stderr.trim());

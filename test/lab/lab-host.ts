@@ -132,9 +132,14 @@ export class LabHost {
 
   /** As an operator would, and waits until it is up again. */
   async reboot(): Promise<void> {
+    await this.shutDown();
+    await this.boot();
+  }
+
+  /** The first half of a reboot: returns when it is off. */
+  async shutDown(): Promise<void> {
     await this.run("systemctl", "reboot");
     await this.#off();
-    await this.boot();
   }
 
   /** As when its power goes: all of its processes are killed at once, and its files stay as they are. */

@@ -15,6 +15,8 @@ export interface LabOptions {
   debian?: Debian;
   /** They can be upgraded to this Debian: its packages are in apt's cache. */
   upgrade?: Debian;
+  /** They have the distribution's servers of all stacks of test/fixtures/stacks. */
+  stacks?: boolean;
 }
 
 /** Why there can be no lab on this machine; undefined where there can. */
@@ -46,10 +48,12 @@ export class Lab implements AsyncDisposable {
   }
 
   /** Returns when all are up. */
-  static async start(count: number, { bare = false, debian = usualDebian(), upgrade }: LabOptions = {}): Promise<Lab> {
+  static async start(count: number, options: LabOptions = {}): Promise<Lab> {
+    const { bare = false, debian = usualDebian(), upgrade, stacks = false } = options;
     const namespaces = await Namespaces.open();
     const base = baseOf(debian);
-    const layers = [...(upgrade === undefined ? [] : [`to-${upgrade.suite}`]), ...(bare ? [] : ["depends"]), "tree"];
+    const more = [...(upgrade === undefined ? [] : [`to-${upgrade.suite}`]), ...(stacks ? ["stacks"] : [])];
+    const layers = [...more, ...(bare ? [] : ["depends"]), "tree"];
     try {
       const hosts = Array.from({ length: count }, (_, index) => {
         return new LabHost(namespaces, `web${index + 1}`, `192.0.2.${11 + index}`);

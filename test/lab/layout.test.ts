@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
 import { describeLabs } from "./describe-lab.ts";
@@ -155,6 +156,45 @@ for path in sys.argv[1:]:
       await expect.poll(down, { timeout: minutes }).toBe(0);
     },
     4 * minutes,
+  );
+
+  test(
+    "an agent whose settings are wrong stays stopped, doctor says why, and it starts when they are mended",
+    async () => {
+      const { release } = await fleet.visit(host());
+      const good = await host().read("/etc/cutover/agent.yml");
+      const make = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=web1 -out /etc/ssl/web1.pem -keyout";
+      await host().check("sh", "-c", `umask 077; ${make} /etc/ssl/web1.key; chmod a+r /etc/ssl/web1.pem`);
+      const unit = async () => {
+        const asked = ["ActiveState", "ExecMainStatus", "NRestarts"].map((name) => `--property=${name}`);
+        const shown = await host().check("systemctl", "show", "cutover-agent", ...asked);
+        return Object.fromEntries(
+          shown
+            .trim()
+            .split("\n")
+            .map((line) => line.split("=")),
+        );
+      };
+      const key = "tls: { certificate: /etc/ssl/web1.pem, key: /etc/ssl/web1.key }";
+      const faults = { [key]: "/etc/ssl/web1.key", "listn: 0.0.0.0:7070": "listn" };
+      for (const [line, reason] of Object.entries(faults)) {
+        await host().write("/etc/cutover/agent.yml", `${good}${line}\n`);
+        await host().run("systemctl", "restart", "cutover-agent");
+        await expect.poll(unit, { timeout: minutes }).toMatchObject({ ActiveState: "failed", ExecMainStatus: "78" });
+        // RestartSec= is a second.
+        await sleep(4000);
+        expect(await unit()).toEqual({ ActiveState: "failed", ExecMainStatus: "78", NRestarts: "0" });
+        const [finding] = (await findings()).filter(({ check }) => ["agent", "agent-settings"].includes(check));
+        expect(finding?.what).toContain(reason);
+        expect(await fleet.visit(host())).toMatchObject({ release });
+      }
+      await host().write("/etc/cutover/agent.yml", good);
+      await host().check("systemctl", "restart", "cutover-agent");
+      expect(await unit()).toMatchObject({ ActiveState: "active" });
+      expect((await findings()).filter(({ check }) => check === "agent")).toHaveLength(1);
+      await app.deploy(host());
+    },
+    3 * minutes,
   );
 
   test(

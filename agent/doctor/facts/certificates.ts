@@ -1,5 +1,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { tlsPaths } from "../../host/net/tls-files.ts";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { tlsPaths, unitKeys } from "../../host/net/tls-files.ts";
 import { readPlainFile } from "../../host/ownership/owner-file.ts";
 import type { AgentSettings } from "../../settings.ts";
 import { type Directive, find } from "../nginx-config.ts";
@@ -18,7 +20,7 @@ export async function certificateFacts(
   configuration: Directive[],
 ): Promise<CertificateFacts[]> {
   const named: Named[] = [
-    ...(settings.tls === undefined ? [] : [{ named: "tls in agent.yml", ...tlsPaths(settings.tls) }]),
+    ...(settings.tls === undefined ? [] : [ofAgent(settings.tls)]),
     ...apps.flatMap(ofApp),
     ...configuration.flatMap(ofNginx),
   ];
@@ -26,6 +28,14 @@ export async function certificateFacts(
     ({ certificate }, index) => named.findIndex((other) => other.certificate === certificate) === index,
   );
   return Promise.all(seen.map(look));
+}
+
+/** systemd's copies of credentials are there only while the agent runs: without them it is about what will be copied. */
+function ofAgent(tls: NonNullable<AgentSettings["tls"]>): Named {
+  const { certificate, key } = tlsPaths(tls);
+  const found = (name: string, path: string) =>
+    name.startsWith("keys_") && !existsSync(path) ? join(unitKeys, name.slice("keys_".length)) : path;
+  return { named: "tls in agent.yml", certificate: found(tls.certificate, certificate), key: found(tls.key, key) };
 }
 
 function ofApp({ app, settings }: AppFacts): Named[] {

@@ -41,8 +41,14 @@ export interface HostFacts {
   disk: { path: string; free: number; inodes: number } | undefined;
 }
 
-/** How the agent answers on its socket, or the reason why it does not. `verified`: if it was to hash the files of releases again. */
-export type AgentFacts = { socket: string } & ({ version: string; verified?: VerifyView[] } | { failure: string });
+/**
+ * How the agent answers on its socket, or the reason why it does not. `verified`: if it was to hash the files of releases again.
+ * `said`: why its service has stopped, in its own words, which are text for a person and nothing else.
+ */
+export type AgentFacts = { socket: string } & (
+  | { version: string; verified?: VerifyView[] }
+  | { failure: string; said?: string | undefined }
+);
 
 export interface HelperFacts {
   path: string;

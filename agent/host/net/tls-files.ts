@@ -16,6 +16,9 @@ type TlsSettings = NonNullable<AgentSettings["tls"]>;
 /** Where systemd puts the credentials of the agent's unit, as seen from outside of the unit. */
 export const unitCredentials = "/run/credentials/cutover-agent.service";
 
+/** The files that systemd copies there, with `keys_` before their names. */
+export const unitKeys = "/etc/cutover/credentials";
+
 /** The paths of the two files. A name without a leading slash is a credential that systemd gave to the unit. */
 export function tlsPaths(tls: TlsSettings, credentials = unitCredentials): TlsSettings {
   const path = (name: string) => (name.startsWith("/") ? name : join(credentials, name));

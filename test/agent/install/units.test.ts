@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
+import { settingsStatus } from "../../../agent/contracts/exit-status.ts";
 import { installedFiles, localPlaces, packagePlaces } from "../../../agent/install/files.ts";
 import { renderAgentUnit, renderHelperSocket, renderHelperUnit, renderTmpfiles } from "../../../agent/install/units.ts";
-import { settingsStatus } from "../../../agent/wire/last-words.ts";
 
 const installation = { node: "/opt/node", programs: "/opt/cutover" };
 

@@ -2,11 +2,12 @@ import { writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { settingsStatus } from "../../../agent/contracts/exit-status.ts";
 import { readTlsPair } from "../../../agent/host/net/tls-files.ts";
 import { readAgentSettings } from "../../../agent/host/store/apps-dir.ts";
 import { AnotherAgent } from "../../../agent/http/admin-server.ts";
 import { listening } from "../../../agent/http/server.ts";
-import { lastWords, settingsStatus } from "../../../agent/wire/last-words.ts";
+import { lastWords } from "../../../agent/wire/last-words.ts";
 import { Scratch } from "../../harness/scratch.ts";
 
 const thrownBy = (work: Promise<unknown>): Promise<unknown> =>

@@ -12,6 +12,14 @@ testTraps([
     /systemctl status cutover-agent.*systemctl start cutover-agent/,
   ],
   [
+    "an agent that has stopped for a fault in its settings",
+    healthyHost({ agent: { socket: "/s", failure: "No agent answers on /s.", said: "A TLS file cannot be read." } }),
+    "agent",
+    "error",
+    /^The agent has stopped: A TLS file cannot be read\.$/,
+    /Correct that, then .*systemctl restart cutover-agent/,
+  ],
+  [
     "a host without the agent's user",
     two({ user: undefined }),
     "helper",

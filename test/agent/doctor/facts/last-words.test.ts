@@ -1,0 +1,17 @@
+import { expect, test } from "vitest";
+import { lastReason } from "../../../../agent/doctor/facts/last-words.ts";
+import { lastWords } from "../../../../agent/wire/last-words.ts";
+import { CutoverError } from "../../../../shared/errors.ts";
+
+const words = (message: string) =>
+  lastWords(new CutoverError("host_settings_invalid", message, { unchanged: "Nothing.", fix: "Correct it." }), {
+    INVOCATION_ID: "1",
+  }).text;
+
+test("of all that the service said, the reason of its last stop", () => {
+  expect(lastReason(words("The key is gone.") + words("The certificate is gone."))).toBe("The certificate is gone.");
+});
+
+test("nothing where it said nothing", () => {
+  expect(lastReason("-- No entries --\n")).toBeUndefined();
+});
