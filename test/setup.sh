@@ -125,6 +125,10 @@ make_lab_bases() {
     "") make_lab_base bookworm && make_lab_base trixie ;;
     *) fail "CUTOVER_LAB_DEBIAN is 12 or 13, not $CUTOVER_LAB_DEBIAN" ;;
   esac
+  if [ "${CUTOVER_LAB_STACKS-}" = 1 ]; then
+    say "fetching what the lab's test of the five stacks installs"
+    quietly sh test/lab/stacks.sh test/.cache/lab/trixie || fail "the servers of the five stacks could not be fetched"
+  fi
   if [ "${CUTOVER_LAB_UPGRADE-}" != 1 ]; then return; fi
   say "fetching what the lab's upgrade test installs"
   quietly sh test/lab/upgrade.sh test/.cache/lab/bookworm trixie || fail "the packages of the upgrade could not be fetched"

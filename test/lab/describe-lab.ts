@@ -12,11 +12,6 @@ export function describeLabs(title: string, tests: (debian: Debian) => void): vo
   for (const debian of eachDebian()) describeOn(debian, `${title}, Debian ${debian.version}`, () => tests(debian));
 }
 
-/** Tests of hosts with the servers of all stacks. */
-export function describeStacks(debian: Debian, title: string, tests: (debian: Debian) => void): void {
-  describeOn(debian, `${title}, Debian ${debian.version}`, () => tests(debian));
-}
-
 function describeOn(debian: Debian, title: string, tests: () => void): void {
   const reason = labImpossible(debian);
   if (reason === undefined || process.env.CI === "true") describe(title, tests);
