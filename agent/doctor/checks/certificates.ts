@@ -10,7 +10,12 @@ type Certificate = HostFacts["certificates"][number];
 
 export function certificates({ certificates, now, settings }: HostFacts): Finding[] {
   const own = `${settings.data}/apps/`;
-  return certificates.flatMap((one) => [...unusable(one), ...expiring(one, now, own), ...openKey(one)]);
+  return certificates.flatMap((one) => [
+    ...unusable(one),
+    ...expiring(one, now, own),
+    ...openKey(one),
+    ...lacking(one),
+  ]);
 }
 
 function unusable({ problem, named }: Certificate): Finding[] {
@@ -29,6 +34,17 @@ function expiring({ certificate, named, expires }: Certificate, now: number, own
     ? "`cutover tls status` says why the agent did not renew it; `cutover tls renew` tries again now."
     : "Renew it now and reload nginx; the agent reads it by itself. Then find out why it was not renewed automatically (`certbot renew --dry-run`).";
   return [make("certificates", { what: `${certificate} ${when} (${named}).`, why, fix })];
+}
+
+function lacking({ certificate, named, missing = [] }: Certificate): Finding[] {
+  if (missing.length === 0) return [];
+  return [
+    warning("certificates", {
+      what: `${certificate} is not for ${missing.join(", ")} (${named}).`,
+      why: "Browsers warn of a certificate that does not have the name, also where the site only sends that name on to another one.",
+      fix: "Get one with all names of the site (`certbot certonly --expand` keeps its files), or write `tls: auto`: then the agent gets and renews one.",
+    }),
+  ];
 }
 
 function openKey({ key, keyEntry, named }: Certificate): Finding[] {

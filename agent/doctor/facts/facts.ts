@@ -158,6 +158,8 @@ export interface CertificateFacts {
   /** Milliseconds since the epoch. */
   expires: number | undefined;
   keyEntry: Entry | undefined;
+  /** Names of sites that have it for all their names, and that it is not for. */
+  missing?: string[];
 }
 
 export interface WebhookFileFacts {

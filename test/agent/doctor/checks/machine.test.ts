@@ -81,6 +81,14 @@ testTraps([
     /Correct the path/,
   ],
   [
+    "a certificate without a name that its site sends on",
+    healthyHost({ certificates: [{ ...certificate, missing: ["www.example.com"] }] }),
+    "certificates",
+    "warning",
+    /a\.pem is not for www\.example\.com/,
+    /tls: auto/,
+  ],
+  [
     "a key for all",
     healthyHost({ certificates: [{ ...certificate, keyEntry: entry("/a.key", 0o100644) }] }),
     "certificates",
