@@ -69,7 +69,7 @@ describe.skipIf(!asked)("five stacks on one Debian 13 host", () => {
     return text.split(" ")[0];
   };
   const versions = () => Promise.all(labStacks.map((one) => versionOf(one)));
-  const all = (version: string) => labStacks.map(() => version);
+  const all = (what: string) => labStacks.map(() => what);
 
   /** What curl printed, as one who is not on the host types it; `$HOST` and `token` are those of agent/http/README.md. */
   async function curl(app: string, ...words: string[]): Promise<unknown> {
@@ -143,17 +143,17 @@ describe.skipIf(!asked)("five stacks on one Debian 13 host", () => {
   test(
     "go back by curl on the host, and start again by curl with a token",
     async () => {
-      for (const { app } of labStacks) {
+      const rolledBack = labStacks.map(async ({ app }) => {
         const { deployment } = (await curlHere("-X", "POST", `http://agent/v1/apps/${app}/rollback`)) as Begun;
-        const ended = await curlHere(`http://agent/v1/deployments/${deployment}?wait=60`);
-        expect(ended).toMatchObject({ outcome: "succeeded" });
-      }
+        return ended(() => curlHere(`http://agent/v1/deployments/${deployment}?wait=60`));
+      });
+      expect(await Promise.all(rolledBack)).toEqual(all("succeeded"));
       expect(await versions()).toEqual(all("v1"));
-      for (const { app } of labStacks) {
+      const redeployed = labStacks.map(async ({ app }) => {
         const begun = await curl(app, `-H "$(token redeploy)" -X POST "http://$HOST/v1/apps/${app}/redeploy"`);
-        const ended = await curl(app, `"http://$HOST/v1/deployments/${(begun as Begun).deployment}?wait=60"`);
-        expect(ended).toMatchObject({ outcome: "succeeded" });
-      }
+        return ended(() => curl(app, `"http://$HOST/v1/deployments/${(begun as Begun).deployment}?wait=60"`));
+      });
+      expect(await Promise.all(redeployed)).toEqual(all("succeeded"));
       expect(await versions()).toEqual(all("v1"));
     },
     5 * minutes,
@@ -195,6 +195,14 @@ describe.skipIf(!asked)("five stacks on one Debian 13 host", () => {
 
 interface Begun {
   deployment: string;
+}
+
+/** How a deployment ended; each look waits for a while. */
+async function ended(look: () => Promise<unknown>): Promise<string> {
+  for (;;) {
+    const { outcome } = (await look()) as { outcome: string };
+    if (outcome !== "running") return outcome;
+  }
 }
 
 /** When the host answered for the first time after this: a request may wait through a whole boot for that. */
