@@ -85,6 +85,17 @@ describe.skipIf(!asked)("five stacks on one Debian 13 host", () => {
     return JSON.parse(await host().check("curl", "-sS", "--unix-socket", "/run/cutover/agent.sock", ...words));
   }
 
+  /** Requests to each site at fixed times, from new connections: a reload, which instances on ports need, closes kept ones. */
+  function visitAll(rate: number): Promise<Load[]> {
+    return Promise.all(
+      labStacks.map((one) => {
+        const options = { rate, fresh: 1, slowMs, timeoutMs: 60_000, host: nameOf(one) };
+        const url = `http://${host().address}:${one.port}`;
+        return startLoadProcess({ url, ...options }, fleet.lab.namespaces.inNetwork);
+      }),
+    );
+  }
+
   /** Which version visitors of many networks get from the gray site. */
   async function visitors(): Promise<Map<number, string>> {
     const script = `import { askAsClients } from ${JSON.stringify(clients)};
@@ -104,14 +115,7 @@ describe.skipIf(!asked)("five stacks on one Debian 13 host", () => {
         labStacks.map((one) => fleet.get(host(), "/static/site.css", { port: one.port, name: nameOf(one) })),
       );
       expect(styled.map(({ status }) => status)).toEqual(labStacks.map(() => 200));
-      loads = await Promise.all(
-        labStacks.map((one) => {
-          // A reload, which instances on ports need, closes kept connections of all sites.
-          const options = { rate: 20, fresh: 1, slowMs, timeoutMs: 60_000, host: nameOf(one) };
-          const url = `http://${host().address}:${one.port}`;
-          return startLoadProcess({ url, ...options }, fleet.lab.namespaces.inNetwork);
-        }),
-      );
+      loads = await visitAll(20);
     },
     5 * minutes,
   );
@@ -141,7 +145,7 @@ describe.skipIf(!asked)("five stacks on one Debian 13 host", () => {
   }
 
   test(
-    "go back by curl on the host, and start again by curl with a token",
+    "go back by curl on the host, start again by curl with a token, and no request has failed by then",
     async () => {
       const rolledBack = labStacks.map(async ({ app }) => {
         const { deployment } = (await curlHere("-X", "POST", `http://agent/v1/apps/${app}/rollback`)) as Begun;
@@ -155,19 +159,30 @@ describe.skipIf(!asked)("five stacks on one Debian 13 host", () => {
       });
       expect(await Promise.all(redeployed)).toEqual(all("succeeded"));
       expect(await versions()).toEqual(all("v1"));
+      for (const [index, load] of loads.entries()) {
+        const report = await load.stop();
+        const said = `${labStacks[index]?.app}: ${describeReport(report)}`;
+        process.stdout.write(`${said}\n`);
+        expect(report.failures.slice(0, 5), said).toEqual([]);
+        expect(report.ok).toBeGreaterThan(200);
+        expect(new Set(report.versions.map(({ version }) => version))).toEqual(new Set(["v1", "v2"]));
+      }
     },
     5 * minutes,
   );
 
   test(
-    "come back after a reboot, and in all that time no request has failed but while the host was down",
+    "come back after a reboot, and no request fails but while the host is down",
     async () => {
+      // So few that the report has all that fail while it is off.
+      loads = await visitAll(5);
+      await sleep(3000);
       const left = Date.now();
       await host().shutDown();
       const off = Date.now();
       await host().boot();
       const before = loads.map((load) => load.snapshot().ok);
-      const answered = () => loads.filter((load, index) => load.snapshot().ok > (before[index] ?? 0) + 20).length;
+      const answered = () => loads.filter((load, index) => load.snapshot().ok > (before[index] ?? 0) + 10).length;
       await expect.poll(answered, { timeout: minutes }).toBe(loads.length);
       await sleep(3000);
       for (const [index, load] of loads.entries()) {
@@ -182,9 +197,8 @@ describe.skipIf(!asked)("five stacks on one Debian 13 host", () => {
           return due < left - 2 * slowMs || due >= back;
         });
         expect(failures.slice(0, 5), said).toEqual([]);
-        expect(report.failed).toBeLessThan(1000);
-        expect(report.ok).toBeGreaterThan(200);
-        expect(new Set(report.versions.map(({ version }) => version))).toEqual(new Set(["v1", "v2"]));
+        expect(report.failures).toHaveLength(report.failed);
+        expect(report.ok).toBeGreaterThan(10);
       }
       expect((await host().run("systemctl", "--failed", "--no-legend")).stdout).toBe("");
       expect(await versions()).toEqual(all("v1"));
