@@ -174,6 +174,8 @@ describe.skipIf(!asked)("five stacks on one Debian 13 host", () => {
   test(
     "come back after a reboot, and no request fails but while the host is down",
     async () => {
+      // Those of a test before that failed would come on top.
+      await Promise.all(loads.map((load) => load.stop()));
       // So few that the report has all that fail while it is off.
       loads = await visitAll(5);
       await sleep(3000);
@@ -214,8 +216,8 @@ interface Begun {
 /** How a deployment ended; each look waits for a while. */
 async function ended(look: () => Promise<unknown>): Promise<string> {
   for (;;) {
-    const { outcome } = (await look()) as { outcome: string };
-    if (outcome !== "running") return outcome;
+    const { outcome, failure } = (await look()) as { outcome: string; failure?: { code: string; detail: string } };
+    if (outcome !== "running") return failure ? `${outcome}: ${failure.code} ${failure.detail}` : outcome;
   }
 }
 
