@@ -53,6 +53,8 @@ if [ "${1-}" != demo ]; then
   wanted="$wanted celery pipenv python3-redis redis-server pebble debootstrap systemd-container iproute2 curl git xz-utils bzip2 lz4"
   # The page of `cutover ui` is looked at in it.
   wanted="$wanted chromium"
+  # What reads the metrics as a scraper does.
+  wanted="$wanted python3-prometheus-client"
   # The shells whose completion is tried.
   wanted="$wanted fish zsh"
   # Other ways to deploy, which the benchmark measures as well.

@@ -26,6 +26,19 @@ export interface Requests {
    * back. Roles with no request are left out.
    */
   totals(app: string): Partial<Record<RequestRole, Counts>>;
+  /** The latest request in each bucket of these, as far as this agent has read it and knows who answered. */
+  latest(app: string): Partial<Record<RequestRole, LatestRequests>>;
+}
+
+/** By bucket, as in `Counts.latency`. */
+export type LatestRequests = (LatestRequest | undefined)[];
+
+export interface LatestRequest {
+  release: string;
+  /** How long the instance took, in milliseconds. */
+  ms: number;
+  /** When it ended, in milliseconds since the epoch. */
+  time: number;
 }
 
 /** The upper bounds of the latency buckets in milliseconds, inclusive. A last bucket has what took longer. */

@@ -8,6 +8,7 @@ import { defaultServer } from "./checks/default-server.ts";
 import { directories } from "./checks/directories.ts";
 import { disk } from "./checks/disk.ts";
 import { environments } from "./checks/environments.ts";
+import { fullShare } from "./checks/full-share.ts";
 import { helper } from "./checks/helper.ts";
 import { instances } from "./checks/instances.ts";
 import { leftovers } from "./checks/leftovers.ts";
@@ -58,6 +59,7 @@ export const checks: Record<string, Check> = {
   "second-supervisord": secondSupervisord,
   "supervisor-limits": supervisorLimits,
   instances,
+  "full-share": fullShare,
   "listen-outside": listenOutside,
   pythons,
   environments,

@@ -65,7 +65,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addCommands(app, options);
   addViews(app, options);
   const { metrics } = options;
-  if (metrics !== undefined) answer(app, calls.metrics, () => metricsResponse(metrics));
+  if (metrics !== undefined) answer(app, calls.metrics, (c) => metricsResponse(c, metrics));
   if (options.admin === true) addAdminCalls(app, options);
   return app;
 }

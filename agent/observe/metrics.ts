@@ -4,13 +4,21 @@ import type { DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
 import type { Requests } from "../contracts/requests.ts";
 import type { Service } from "../contracts/service.ts";
 import { AppGauges, describeApp } from "./app-gauges.ts";
-import { Counter, type Family, gauge, Histogram, renderMetrics, type Sample } from "./prometheus.ts";
+import {
+  Counter,
+  type Family,
+  gauge,
+  Histogram,
+  type MetricsFormat,
+  renderMetrics,
+  type Sample,
+} from "./prometheus.ts";
 import { requestFamilies } from "./request-metrics.ts";
 
 interface MetricsParts {
   service: Pick<Service, "apps" | "app">;
   /** Without it the metrics have no visitors' requests. */
-  requests?: Pick<Requests, "totals">;
+  requests?: Pick<Requests, "totals" | "latest">;
   version: string;
   /** Free bytes on the file system of the releases. */
   freeBytes(): Promise<number>;
@@ -39,7 +47,7 @@ export class Metrics {
   /** What was counted for the last deployments, since some end twice: a staged one that is aborted, one whose undo is tried again. */
   readonly #ended = new Map<string, { outcome: string; cut: number; drained: number }>();
   #certificate: { expires: number; readable: boolean } | undefined;
-  #rendering: Promise<string> | undefined;
+  readonly #rendering: Partial<Record<MetricsFormat, Promise<string>>> = {};
 
   constructor(parts: MetricsParts) {
     this.#parts = parts;
@@ -82,11 +90,14 @@ export class Metrics {
   }
 
   /** Requests at the same time share one answer. */
-  render(): Promise<string> {
-    this.#rendering ??= this.#render().finally(() => {
-      this.#rendering = undefined;
-    });
-    return this.#rendering;
+  render(format: MetricsFormat = "text"): Promise<string> {
+    const rendering =
+      this.#rendering[format] ??
+      this.#render(format).finally(() => {
+        delete this.#rendering[format];
+      });
+    this.#rendering[format] = rendering;
+    return rendering;
   }
 
   #end({ id, app, kind, outcome, failure, cut = 0, drained = 0 }: DeploymentView): void {
@@ -102,7 +113,7 @@ export class Metrics {
     if (this.#ended.size > 100 && oldest !== undefined) this.#ended.delete(oldest);
   }
 
-  async #render(): Promise<string> {
+  async #render(format: MetricsFormat): Promise<string> {
     const { service, requests, version } = this.#parts;
     const free = await this.#parts.freeBytes().catch(() => undefined);
     const gauges = new AppGauges();
@@ -143,7 +154,7 @@ export class Metrics {
       type: "histogram",
       samples: this.#phases.samples(),
     };
-    return renderMetrics([
+    const families = [
       gauge("cutover_agent_info", "The agent's version.", [{ labels: { version }, value: 1 }]),
       ...(free === undefined
         ? []
@@ -162,7 +173,8 @@ export class Metrics {
       phases,
       ...(requests === undefined ? [] : requestFamilies(requests, apps)),
       ...gauges.families(),
-    ]);
+    ];
+    return renderMetrics(families, format);
   }
 }
 

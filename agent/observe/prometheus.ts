@@ -1,4 +1,7 @@
-/** A family of samples as Prometheus defines it. The functions of this file are pure: they render exposition format 0.0.4. */
+/** Prometheus's own format, 0.0.4, and OpenMetrics 1.0.0, which has exemplars as well. */
+export type MetricsFormat = "text" | "openmetrics";
+
+/** A family of samples as Prometheus defines it. The functions of this file are pure. */
 export interface Family {
   name: string;
   help: string;
@@ -11,6 +14,15 @@ export interface Sample {
   suffix?: string;
   labels: Record<string, string>;
   value: number;
+  exemplar?: Exemplar;
+}
+
+/** One of those that a bucket counts. OpenMetrics permits 128 characters in names and values of its labels. */
+export interface Exemplar {
+  labels: Record<string, string>;
+  value: number;
+  /** In seconds since the epoch. */
+  time: number;
 }
 
 /** A gauge, which may go up and down. */
@@ -18,18 +30,32 @@ export function gauge(name: string, help: string, samples: Sample[]): Family {
   return { name, help, type: "gauge", samples };
 }
 
-/** A family without samples is left out. */
-export function renderMetrics(families: Family[]): string {
-  return families
+/**
+ * A family without samples is left out. A bound has the same text in both formats, although OpenMetrics would write 1.0 for 1: a
+ * scraper that begins to ask for the other one would have each series twice.
+ */
+export function renderMetrics(families: Family[], format: MetricsFormat = "text"): string {
+  const open = format === "openmetrics";
+  const all = families
     .filter(({ samples }) => samples.length > 0)
     .map(({ name, help, type, samples }) => {
-      const head = [`# HELP ${name} ${escapeHelp(help)}`, `# TYPE ${name} ${type}`];
+      // In OpenMetrics the family of a counter has no suffix, and its samples have.
+      const family = open && type === "counter" ? name.replace(/_total$/, "") : name;
+      const text = open ? escapeLabel(help) : escapeHelp(help);
+      const head = [`# HELP ${family} ${text}`, `# TYPE ${family} ${type}`];
       const lines = samples.map(
-        ({ suffix = "", labels, value }) => `${name}${suffix}${labelText(labels)} ${number(value)}`,
+        ({ suffix = "", labels, value, exemplar }) =>
+          `${name}${suffix}${labelText(labels)} ${number(value)}${open ? exemplarText(exemplar) : ""}`,
       );
       return `${[...head, ...lines].join("\n")}\n`;
-    })
-    .join("");
+    });
+  return `${all.join("")}${open ? "# EOF\n" : ""}`;
+}
+
+function exemplarText(exemplar: Exemplar | undefined): string {
+  if (exemplar === undefined) return "";
+  const { labels, value, time } = exemplar;
+  return ` # ${labelText(labels)} ${number(value)} ${time.toFixed(3)}`;
 }
 
 function labelText(labels: Record<string, string>): string {

@@ -35,7 +35,7 @@ export function openAdminSocket(settings: AgentSettings, parts: CallParts): Prom
     admin: true,
     certificates,
     trust: new TrustBook(ports.apps, learnt, settings.github),
-    metrics: () => metrics.render(),
+    metrics: (format) => metrics.render(format),
   });
   return startAdminServer({ path: settings.socket, app });
 }
@@ -61,7 +61,7 @@ export async function openNetwork(settings: AgentSettings, parts: NetworkParts):
     ...{ service: deployments, logger, version, audit },
     authorize,
     limiter: new CallLimiter({ limits }),
-    ...(settings.metrics === true && { metrics: () => metrics.render() }),
+    ...(settings.metrics === true && { metrics: (format) => metrics.render(format) }),
   });
   const { server, unwatch } = await listenOn(settings, { app, logger, metrics, credentials });
   return {
@@ -76,7 +76,7 @@ export async function openNetwork(settings: AgentSettings, parts: NetworkParts):
 /** For monitors, if agent.yml gives the metrics an address of their own. @throws CutoverError host_settings_invalid */
 export async function openMetrics(settings: AgentSettings, { metrics, logger }: CallParts): Promise<RunningServer[]> {
   if (typeof settings.metrics !== "string") return [];
-  const app = createMetricsApp({ logger, metrics: () => metrics.render() });
+  const app = createMetricsApp({ logger, metrics: (format) => metrics.render(format) });
   return [await startServer(address(settings.metrics), { app, connections: settings.limits })];
 }
 

@@ -68,12 +68,17 @@ export class Fleet implements AsyncDisposable {
     return copyShop(this.workspace, { ...options, config: { ...this.#shop, ...options.config } });
   }
 
-  async action(inputs: Record<string, string> = {}, env: Record<string, string> = {}): Promise<ActionResult> {
+  async action(
+    inputs: Record<string, string> = {},
+    env: Record<string, string> = {},
+    onLine?: (line: string) => void,
+  ): Promise<ActionResult> {
     const signingKey = this.hosts[0]?.key.privatePem ?? "";
     return runAction({
       inputs: { hosts: this.urls, "signing-key": signingKey, ...inputs },
       cwd: this.workspace,
       env: { ...(await offlinePip()), ...env },
+      ...(onLine !== undefined && { onLine }),
     });
   }
 

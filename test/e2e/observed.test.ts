@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { embeddedLayout } from "../../agent/host/embedded/files.ts";
 import type { AuditEntry } from "../../shared/protocol.ts";
 import { readMetrics } from "../agent/observe/format.ts";
+import { readOpenMetrics } from "../harness/openmetrics.ts";
 import { freePorts } from "../harness/ports.ts";
 import { runProgram } from "../harness/run.ts";
 import { BadHost, pidIn } from "./bad-host.ts";
@@ -96,6 +97,10 @@ test("what visitors see is told by release: at a deploy's end, in status, top an
   const { exitCode, stdout } = await host.run(await host.project({ version: "v2b", config: { watch: "3s" } }));
   expect(exitCode, stdout).toBe(0);
   expect(stdout).toMatch(/\d+ requests by the new release: 0\.0 % 5xx, p95 .* ms; before: 0\.0 %, .* ms/);
+  const asked = { headers: { accept: "application/openmetrics-text" } };
+  const open = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`, asked)).text();
+  const shown = (await readOpenMetrics(open)).flatMap(({ exemplar }) => exemplar?.labels.release ?? []);
+  expect(shown).toContain((await host.agent.appView()).live);
   await host.agent.kill();
   await host.agent.start();
   going = false;

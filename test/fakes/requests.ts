@@ -13,6 +13,7 @@ export const noRequests: Requests = {
   read: async () => {},
   counted: (_app, { from, to = from }) => ({ from, to, readUntil: 0, absent: true, runs: [] }),
   totals: () => ({}),
+  latest: () => ({}),
 };
 
 interface Move {
@@ -76,6 +77,10 @@ export class FakeVisitors implements Requests {
   }
 
   totals() {
+    return {};
+  }
+
+  latest() {
     return {};
   }
 }

@@ -94,6 +94,20 @@ export const refusedRequests: HostileCase[] = [
     method: "removePrograms",
     params: { app: "shop", run },
   })),
+  ...each("a run to give the processor to that is no run:", ids, (run) => ({
+    method: "fullShare",
+    params: { app: "shop", run },
+  })),
+  ...each("an app to give the processor to that is no name:", appNames, (app) => ({
+    method: "fullShare",
+    params: { app, run: release },
+  })),
+  {
+    name: "a process to give the processor to",
+    method: "fullShare",
+    params: { app: "shop", run: release, pid: 1 },
+    refused: "helper_refused",
+  },
   ...each("a run to start that is no run:", ids, (run) => ({ method: "startPrograms", params: { ...spec, run } })),
   ...each("a process that is no process:", ["", "web", "../x", "A", "a b", "a\n", "a".repeat(40)], (process) => ({
     method: "removeProcess",

@@ -43,7 +43,13 @@ export class Agent {
     this.service = new Deployments({ ports: portsFor(host, effects, this.uploads), log: silent(host, life), newId });
     host.watcher.started();
     host.note("the agent starts");
-    this.service.recoverAll().catch((thrown: unknown) => host.note(`recoverAll failed: ${thrown}`));
+    this.#begin(this.service, life).catch((thrown: unknown) => host.note(`recoverAll failed: ${thrown}`));
+  }
+
+  /** As in agent/main.ts. */
+  async #begin(service: Deployments, life: Life): Promise<void> {
+    await service.recoverAll();
+    if (life.alive && !this.stopping) service.supervision.start();
   }
 
   /** SIGKILL. */

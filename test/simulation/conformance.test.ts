@@ -42,6 +42,7 @@ function simulated(): Supervised {
     chances,
     newPid: () => ++pid,
     behaviourOf: ({ behaviour }) => behaviour,
+    isNew: () => true,
   });
   const faults: Record<Kind, ReleaseFault> = { well: "", exits: "exits", "exits-later": "exits-later", stays: "" };
   return {

@@ -44,6 +44,8 @@ export class AppDisk {
   /** Run directories, with their launch files: of the web instances or of a process. */
   readonly runs = new Set<string>();
   readonly launches = new Map<string, Set<string>>();
+  /** When the launch files of a run's web instances were written, by the wall clock. */
+  readonly launchedAt = new Map<string, number>();
   readonly ports = new Map<string, number[]>();
   maintenance: string | undefined;
   readonly allow = new Set<string>();
@@ -85,8 +87,9 @@ export class AppDisk {
     this.state = undefined;
     this.durableState = undefined;
     this.maintenance = undefined;
-    const all = [this.objects, this.releases, this.slotDirs, this.slotLinks, this.launches, this.ports, this.events];
-    for (const entries of all) entries.clear();
+    const slots = [this.slotDirs, this.slotLinks];
+    const runs = [this.launches, this.launchedAt, this.ports];
+    for (const entries of [this.objects, this.releases, ...slots, ...runs, this.events]) entries.clear();
     for (const set of [this.environments, this.runs, this.allow, this.logs]) set.clear();
     for (const link of ["current", "previous", "canary", "staged"] as const) this.links[link] = null;
   }

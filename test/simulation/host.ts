@@ -1,4 +1,5 @@
 import type { SlotLink } from "../../agent/host/nginx/slots.ts";
+import { quietMs } from "../../agent/host/supervisor/share.ts";
 import type { AppSettings } from "../../agent/settings.ts";
 import { appSettingsSchema } from "../../agent/settings.ts";
 import { releaseOfRun } from "../../shared/names.ts";
@@ -44,7 +45,11 @@ export class Host {
       newPid: () => ++this.#pid,
       trace: (line: string) => this.note(line),
     };
-    this.supervisord = new Supervisord({ ...parts, behaviourOf: (file) => this.#behaviourOf(file) });
+    const asked = {
+      behaviourOf: (file: ProgramsFile) => this.#behaviourOf(file),
+      isNew: (file: ProgramsFile) => this.#isNew(file),
+    };
+    this.supervisord = new Supervisord({ ...parts, ...asked });
     this.watcher = new Watcher(this);
     this.nginx = new NginxDaemon({ ...parts, onMoved: (askedFor) => this.watcher.reloaded(askedFor) });
     this.nginx.boot();
@@ -56,6 +61,12 @@ export class Host {
     const disk = this.disk(app);
     const whole = disk.releases.get(release)?.whole === true && disk.environments.has(release);
     return whole ? behaviour : { ...behaviour, fault: "exits" };
+  }
+
+  /** By agent/launch.ts. */
+  #isNew({ app, run }: ProgramsFile): boolean {
+    const age = this.timeline.wall - (this.disk(app).launchedAt.get(run) ?? Number.NEGATIVE_INFINITY);
+    return age >= -quietMs && age < quietMs;
   }
 
   note(line: string): void {

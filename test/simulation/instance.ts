@@ -13,6 +13,8 @@ interface Parts {
   /** Where it listens; undefined for a process, which serves nothing. */
   address: string | undefined;
   behaviour: Behaviour;
+  /** Of the processor, while it boots. */
+  share: "low" | "full";
   onExit(signalled: boolean): void;
 }
 
@@ -21,6 +23,8 @@ export class Instance {
   readonly parts: Parts;
   mode: Mode = "booting";
   stopping = false;
+  /** Of the processor: a new run's instances have less, until the agent gives them all. */
+  share: "low" | "full";
   /** When each of its open connections ends, in elapsed milliseconds. */
   connections: number[] = [];
   /** When it was last well. */
@@ -29,6 +33,7 @@ export class Instance {
   constructor(parts: Parts) {
     this.parts = parts;
     const { behaviour, timeline, process } = parts;
+    this.share = parts.share;
     const { fault, bootMs, laterMs } = behaviour;
     const exitsAtOnce = process === undefined ? fault === "exits" : fault === "worker";
     if (exitsAtOnce) timeline.after(80, () => this.die("exited"));

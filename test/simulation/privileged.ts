@@ -110,6 +110,7 @@ export class SimPrivileged implements Privileged {
     else if (config.server.bind === "port") await this.#portsOf(app, run, config);
     const instances = await this.instances(spec);
     await this.#prepareRun(disk, run);
+    disk.launchedAt.set(run, this.#host.timeline.wall);
     const { behaviour } = this.#release(app, spec.release).manifest;
     const addresses = instances.map(({ address }) => address);
     const names = instances.map(({ name }) => name);
@@ -131,9 +132,18 @@ export class SimPrivileged implements Privileged {
     return before;
   }
 
+  /** By agent/host/supervisor/app-programs.ts: those that had less when it asked. */
   async fullShare(app: string, run: string): Promise<void> {
-    await this.programs(app, run);
-    await this.#effects.do("programs.share", app, () => {});
+    const programs = await this.#effects.ask(
+      "ask.programs",
+      app,
+      () => this.#host.supervisord.info(groupName(app, run)) ?? [],
+    );
+    const low = programs.flatMap(({ instance }) => (instance?.share === "low" ? [instance] : []));
+    if (low.length === 0) return;
+    await this.#effects.do("programs.share", app, () => {
+      for (const instance of low) instance.share = "full";
+    });
   }
 
   async startProcess(spec: RunSpec, name: string): Promise<void> {
@@ -193,6 +203,7 @@ export class SimPrivileged implements Privileged {
     if (disk.ports.size > 0) await this.#effects.do("ports.release", app, () => disk.ports.delete(run));
     await this.#effects.do("run.remove", app, () => {
       disk.launches.delete(run);
+      disk.launchedAt.delete(run);
       disk.runs.delete(run);
     });
   }

@@ -21,6 +21,8 @@ export async function checkRest(play: Play): Promise<void> {
     if (host.settings.has(app) && journal !== null && held === null) {
       host.watcher.broken("I8", `nothing hinders the agent, and a deployment of ${app} stays open at ${journal.state}`);
     }
+    // What the histories have left live, before another run takes its place.
+    if (host.settings.has(app) && journal === null) checkShare(host, app);
   }
   if (!agent.up) agent.start();
   await play.pass(500);
@@ -103,6 +105,7 @@ function checkLeft(host: Host, app: string): void {
     if (list.length > 0) watcher.broken("I6", `at rest ${what} of ${app} is left over: ${list.join(" ")}`);
   };
   const others = (names: Iterable<string>) => [...new Set(names)].filter((run) => run !== live);
+  checkShare(host, app);
   if (journal !== null) watcher.broken("I8", `at rest a deployment of ${app} is still open`);
   if (warm !== null || staged !== null) watcher.broken("I6", `at rest ${app} has ${warm?.run ?? staged?.run}`);
   const files = [...supervisord.files.values()].filter((file) => file.app === app);
@@ -137,4 +140,16 @@ function checkLeft(host: Host, app: string): void {
   left("a file of events", [...disk.events.keys()].filter((id) => !remembered.has(id)).slice(0, -2));
   if (live !== null && !disk.releases.has(releaseOfRun(live)))
     watcher.broken("I6", `${live} of ${app} is live, and its release is gone`);
+}
+
+/** I10. */
+function checkShare({ supervisord, watcher }: Host, app: string): void {
+  const { live } = watcher.facts(app);
+  const low = [...supervisord.instances(app, live ?? "")].filter(({ share }) => share === "low");
+  if (low.length === 0) return;
+  const names = low.map(({ parts }) => parts.name).join(" ");
+  watcher.broken(
+    "I10",
+    `at rest ${names} of ${live} of ${app}, which is live, has less than the full share of the processor`,
+  );
 }

@@ -43,6 +43,8 @@ interface Parts {
   newPid(): number;
   /** What programs of this file do now: a release may be torn since. */
   behaviourOf(file: ProgramsFile): Behaviour;
+  /** Whether the launch files of a run were written a moment ago, by the wall clock. */
+  isNew(file: ProgramsFile): boolean;
 }
 
 /**
@@ -186,7 +188,7 @@ export class Supervisord {
   }
 
   #spawn(program: Program): void {
-    const { timeline, newPid, behaviourOf } = this.#parts;
+    const { timeline, newPid, behaviourOf, isNew } = this.#parts;
     const { file, name } = program;
     const index = file.names.indexOf(name);
     const instance = new Instance({
@@ -198,6 +200,7 @@ export class Supervisord {
       process: file.process,
       address: file.addresses[index],
       behaviour: behaviourOf(file),
+      share: file.process === undefined && isNew(file) ? "low" : "full",
       onExit: (signalled) => this.#exited(program, instance, signalled),
     });
     program.state = "STARTING";

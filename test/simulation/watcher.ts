@@ -9,7 +9,7 @@ import { isUnread } from "./nginx.ts";
 import { Removals } from "./removals.ts";
 
 /** The invariants. README.md says what each means. */
-export type Invariant = "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I7" | "I8" | "I9";
+export type Invariant = "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I7" | "I8" | "I9" | "I10";
 
 export interface Broken {
   invariant: Invariant;

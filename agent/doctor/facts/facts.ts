@@ -145,7 +145,14 @@ export interface SupervisorFacts {
   conf: { path: string; ini: Ini } | undefined;
   files: string[] | undefined;
   /** All programs of the supervisord that answers, whoever wrote them. */
-  programs: { group: string; name: string; state: ProgramState; detail: string }[];
+  programs: {
+    group: string;
+    name: string;
+    state: ProgramState;
+    detail: string;
+    /** For how long it runs already, in milliseconds, if it still has less of the processor than supervisord. */
+    quietMs?: number;
+  }[];
 }
 
 export interface CertificateFacts {

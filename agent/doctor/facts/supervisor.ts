@@ -2,6 +2,7 @@ import { dirname, join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
 import { readPlainFile } from "../../host/ownership/owner-file.ts";
 import { toStatus } from "../../host/supervisor/program-group.ts";
+import { hasLowShare } from "../../host/supervisor/share.ts";
 import { Supervisor } from "../../host/supervisor/supervisor.ts";
 import type { AgentSettings } from "../../settings.ts";
 import { expanded, type Ini, includesDirectory, parseIni } from "../supervisor-conf.ts";
@@ -36,13 +37,17 @@ export async function supervisorFacts({ supervisor }: AgentSettings): Promise<Su
     daemons,
     conf: await firstIni(candidates),
     files: await namesIn(confDir),
-    programs: pid === undefined ? [] : await programsOf(client),
+    programs: pid === undefined ? [] : await programsOf(client, pid),
   };
 }
 
-async function programsOf(client: Supervisor): Promise<SupervisorFacts["programs"]> {
+async function programsOf(client: Supervisor, supervisord: number): Promise<SupervisorFacts["programs"]> {
   const programs = await client.getAllProcessInfo().catch(() => []);
-  return programs.map((program) => ({ group: program.group, ...toStatus(program) }));
+  return programs.map((program) => {
+    const { name, state, detail, pid, uptime } = toStatus(program);
+    const quiet = pid !== 0 && hasLowShare(pid, supervisord);
+    return { group: program.group, name, state, detail, ...(quiet && { quietMs: uptime }) };
+  });
 }
 
 function stateOf(error: unknown): Exclude<SupervisorFacts["socket"], "answers"> {

@@ -1,8 +1,9 @@
 import { z } from "zod";
-import type { CountedRequests, RequestRole } from "../../contracts/requests.ts";
+import { releaseOfRun } from "../../../shared/names.ts";
+import { type CountedRequests, type LatestRequests, type RequestRole, requestRoles } from "../../contracts/requests.ts";
 import { Gaps, savedGaps } from "./gaps.ts";
 import { LineFiles, savedFiles } from "./line-files.ts";
-import { parseRequestLine, type RequestLine } from "./request-line.ts";
+import { latencyOf, parseRequestLine, type RequestLine } from "./request-line.ts";
 import { RunHistory, savedHistory } from "./run-history.ts";
 import { savedTally, Tally } from "./tally.ts";
 import { savedBins, TimeBins } from "./time-bins.ts";
@@ -30,6 +31,7 @@ export class AppRequests {
   readonly history: RunHistory;
   readonly gaps: Gaps;
   readonly totals: Partial<Record<RequestRole, Tally>>;
+  readonly latest: Partial<Record<RequestRole, LatestRequests>> = {};
   /** Whether something is not on disk yet. */
   changed = false;
   readonly #app: string;
@@ -74,6 +76,7 @@ export class AppRequests {
       this.#total(role).add(line);
       strange ||= line.time > now + aheadMs;
       if (line.time > now + aheadMs || line.time < now - oldestMs) return;
+      if (run !== undefined) this.#remember(line, { role, release: releaseOfRun(run) });
       this.#bins.add(line, run);
       latest = Math.max(latest, line.time);
     });
@@ -89,6 +92,7 @@ export class AppRequests {
   /** Somebody has set the clock: what was counted was counted at other times. */
   clockSet(now: number): void {
     this.#bins = new TimeBins();
+    for (const role of requestRoles) delete this.latest[role];
     this.history.forgetTimes();
     this.gaps.forget({ from: 0, to: now + 1000, why: clockWasSet });
     this.#readUntil = 0;
@@ -119,6 +123,14 @@ export class AppRequests {
     if (status >= 500 && upstream.status < 500) return [undefined, "none"];
     const found = this.history.at(upstream.address, { from: time - took, to: time - upstream.took });
     return found === undefined ? [undefined, "none"] : [found.run, found.role];
+  }
+
+  #remember(line: RequestLine, { role, release }: { role: RequestRole; release: string }): void {
+    const latency = latencyOf(line);
+    if (latency === undefined) return;
+    const latest = this.latest[role] ?? [];
+    this.latest[role] = latest;
+    latest[latency.bucket] = { release, ms: latency.ms, time: line.time };
   }
 
   #total(role: RequestRole): Tally {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { parseJson } from "../../../shared/plain-json.ts";
 import { SerialQueue } from "../../../shared/serial-queue.ts";
 import type { Clock } from "../../contracts/ports.ts";
-import type { CountedRequests, Counts, RequestRole, Requests } from "../../contracts/requests.ts";
+import type { CountedRequests, Counts, LatestRequests, RequestRole, Requests } from "../../contracts/requests.ts";
 import { effect } from "../../effects.ts";
 import type { RequestPlaces } from "../nginx/names.ts";
 import { requestFile } from "../nginx/request-log.ts";
@@ -100,6 +100,10 @@ export class RequestCounts implements Requests {
   totals(app: string): Partial<Record<RequestRole, Counts>> {
     const totals = Object.entries(this.#apps.get(app)?.totals ?? {});
     return Object.fromEntries(totals.map(([role, tally]) => [role, tally.counts]));
+  }
+
+  latest(app: string): Partial<Record<RequestRole, LatestRequests>> {
+    return this.#apps.get(app)?.latest ?? {};
   }
 
   /** The traffic is about to go there. It is on disk before it goes. */

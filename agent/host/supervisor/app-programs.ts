@@ -103,12 +103,14 @@ export class AppPrograms {
 
   async fullShare({ layout, user, settings }: HostApp, run: string): Promise<void> {
     const uid = user.other?.uid ?? process.geteuid?.() ?? 0;
-    const programs = (await this.programs(settings.app, run)) ?? [];
-    const low = programs.filter(({ pid }) => pid !== 0 && hasLowShare(pid));
+    const programs = (await this.programs(settings.app, run))?.filter(({ pid }) => pid !== 0) ?? [];
+    if (programs.length === 0) return;
+    const supervisord = await this.#options.supervisor.pid();
+    const low = programs.filter(({ pid }) => hasLowShare(pid, supervisord));
     if (low.length === 0) return;
     await effect("programs.share", async () => {
       for (const { name, pid } of low)
-        giveShareBack({ pid, uid, marks: { shared: layout.shared, run, instance: name } });
+        giveShareBack({ pid, supervisord, uid, marks: { shared: layout.shared, run, instance: name } });
     });
   }
 

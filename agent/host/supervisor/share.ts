@@ -36,8 +36,10 @@ export function canGiveShareBack(): boolean {
 }
 
 interface SharedProgram {
-  /** The process that supervisord has started. */
+  /** The process that supervisord has started, as it said. */
   pid: number;
+  /** supervisord's own process id. */
+  supervisord: number;
   /** The user that it runs as: processes of others are left alone. */
   uid: number;
   marks: Marks;
@@ -49,11 +51,12 @@ const passes = 5;
 /**
  * Gives a program, its threads and all that it has started the share of its supervisord. Processes that the program itself has
  * made nicer stay that much nicer. Its main process comes last: until that has the full share, `hasLowShare` says so.
- * A process id that was reused in the meantime counts only if the process is the same user's, which then loses nothing.
+ * A process id that was reused in the meantime counts only if it is a program of the same supervisord and the same user, which
+ * then loses nothing.
  * @throws the system's error
  */
-export function giveShareBack({ pid, uid, marks }: SharedProgram): void {
-  const base = baseOf(pid);
+export function giveShareBack({ pid, supervisord, uid, marks }: SharedProgram): void {
+  const base = baseOf(pid, supervisord);
   if (base === undefined) return;
   for (let pass = 0; pass < passes; pass++) {
     const others = [...new Set([...descendantsOf(pid), ...processesOf(marks)])].filter((other) => other !== pid);
@@ -64,15 +67,14 @@ export function giveShareBack({ pid, uid, marks }: SharedProgram): void {
 }
 
 /** Whether the program that supervisord has started with this process id has less than the full share. */
-export function hasLowShare(pid: number): boolean {
-  const base = baseOf(pid);
+export function hasLowShare(pid: number, supervisord: number): boolean {
+  const base = baseOf(pid, supervisord);
   return base !== undefined && isQuiet(pid, base);
 }
 
-/** The nice value of supervisord, which a program has without us. */
-function baseOf(pid: number): number | undefined {
-  const parent = statusOf(pid)?.parent;
-  return parent === undefined ? undefined : niceOf(parent);
+/** The nice value of supervisord, which a program has without us; undefined if the process is no program of it any more. */
+function baseOf(pid: number, supervisord: number): number | undefined {
+  return statusOf(pid)?.parent === supervisord ? niceOf(supervisord) : undefined;
 }
 
 function isQuiet(id: number, base: number): boolean {
@@ -134,8 +136,9 @@ function threadsOf(pid: number): number[] {
 function statusOf(pid: number): { parent: number; uid: number } | undefined {
   const text = readText(`/proc/${pid}/status`);
   const [, parent] = /^PPid:\s*(\d+)$/m.exec(text) ?? [];
-  const [, uid] = /^Uid:\s*(\d+)\s/m.exec(text) ?? [];
-  return parent === undefined || uid === undefined ? undefined : { parent: Number(parent), uid: Number(uid) };
+  // One that has become another user, or may become one again, is nobody's.
+  const [, uid = "-1"] = /^Uid:\s*(\d+)\s+\1\s+\1\s+\1$/m.exec(text) ?? [];
+  return parent === undefined ? undefined : { parent: Number(parent), uid: Number(uid) };
 }
 
 /** Empty for a process that has ended. */

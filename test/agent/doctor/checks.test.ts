@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { checks, judge } from "../../../agent/doctor/checks.ts";
 import { agentSettingsSchema } from "../../../agent/settings.ts";
 import { host, nginx, root, supervisor, two } from "./checks/traps.ts";
-import { appFacts, appSettings, configuration, healthyHost } from "./facts.ts";
+import { appFacts, appSettings, configuration, healthyHost, program } from "./facts.ts";
 
 test("a healthy host has no findings", () => {
   expect(judge(host)).toEqual([]);
@@ -16,6 +16,16 @@ test("every file of checks is in the list, under its own name", () => {
 
 test("a healthy host with two processes has no findings", () => {
   expect(judge(two({}))).toEqual([]);
+});
+
+test("an instance may boot quietly, and so may what is not live; a process is as nice as its command", () => {
+  const { group } = program("");
+  const quiet = [
+    program("web-0", { quietMs: 30_000 }),
+    program("web-0", { quietMs: 3600_000, group: group.replace("3f2c1ab", "0000000") }),
+    program("worker-0", { quietMs: 3600_000, group: `${group}+worker` }),
+  ];
+  expect(judge(supervisor({ programs: quiet }))).toEqual([]);
 });
 
 test("errors come before warnings", () => {

@@ -6,9 +6,11 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { examine } from "../../../agent/doctor/doctor.ts";
+import { supervisorFacts } from "../../../agent/doctor/facts/supervisor.ts";
 import type { Finding } from "../../../agent/doctor/finding.ts";
 import { type Embedded, startEmbedded } from "../../../agent/host/embedded/embedded.ts";
 import { embeddedLayout } from "../../../agent/host/embedded/files.ts";
+import { Supervisor } from "../../../agent/host/supervisor/supervisor.ts";
 import { eventually, freePort, scratch } from "../host/scratch.ts";
 
 const version = "1.2.3";
@@ -145,6 +147,24 @@ files = ${include}
   expect(await found()).toEqual([
     finding("second-supervisord", new RegExp(`A second supervisord ${twin} .*twin\\.conf.*with the same programs`)),
     finding("second-supervisord", new RegExp(`Another supervisord ${stranger} .*stranger\\.conf`), "warning"),
+  ]);
+});
+
+test("which programs have less of the processor than supervisord, and since when", async () => {
+  const { embedded, layout } = await host();
+  const group = "cutover-shop-20261121T103000Z-3f2c1ab";
+  const program = (name: string, command: string) => `[program:${name}]\ncommand=${command}\nstartsecs=0\n`;
+  const text = `[group:${group}]\nprograms=web-0,web-1\n${program("web-0", "nice -n 10 sleep 600")}${program("web-1", "sleep 600")}`;
+  await writeFile(join(layout.supervisor.confDir, `${group}.conf`), text);
+  const { socket, conf_dir: confDir } = embedded.settings.supervisor;
+  const client = new Supervisor({ socket, confDir });
+  await client.reloadConfig();
+  await client.addProcessGroup(group);
+  const programs = async () => (await supervisorFacts(embedded.settings)).programs;
+  await eventually(async () => (await programs()).some(({ quietMs }) => quietMs !== undefined && quietMs >= 1000));
+  expect(await programs()).toEqual([
+    { group, name: "web-0", state: "RUNNING", detail: "", quietMs: expect.any(Number) },
+    { group, name: "web-1", state: "RUNNING", detail: "" },
   ]);
 });
 

@@ -158,6 +158,7 @@ test("visitors' requests, by who had their slot at that time", async () => {
   const service = new FakeService();
   const requests = {
     totals: () => ({ live: runCounts(null, 10, { failed: 2, ms: 40 }), canary: runCounts(null, 1, { ms: 90_000 }) }),
+    latest: () => ({}),
   };
   const metrics = new Metrics({ service, requests, version: "1.2.3", freeBytes: async () => 5000 });
   const samples = readMetrics(await metrics.render());

@@ -15,6 +15,7 @@ async function deployed(runs: (window: "since" | "before") => RunCounts[], gap?:
   const requests: Requests = {
     read: async () => {},
     totals: () => ({}),
+    latest: () => ({}),
     counted: (_app, { from, to }) => ({
       ...{ from, to: to ?? from, readUntil: from, runs: runs(to === undefined ? "since" : "before") },
       ...(gap !== undefined && { gap }),

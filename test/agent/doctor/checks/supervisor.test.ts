@@ -34,6 +34,14 @@ testTraps([
     /cutover redeploy shop/,
   ],
   [
+    "instances of the live release that were never given the full share of the processor",
+    supervisor({ programs: [program("web-0", { quietMs: 61_000 }), program("web-1")] }),
+    "full-share",
+    "warning",
+    /Of 20261121T103000Z-3f2c1ab, the live release of shop, 1 of 2 run with the small share .* for booting: web-0\./,
+    /systemctl restart cutover-agent/,
+  ],
+  [
     "no supervisord",
     supervisor({ socket: "absent", daemon: undefined, daemons: [] }),
     "supervisor-runs",

@@ -50,6 +50,11 @@ test("each request counts once, for the release that its slot led to at that tim
   expect(gap(from)).toBe(undefined);
   const totals = requests.totals("shop");
   expect([totals.live?.requests, totals.canary?.requests, totals.none]).toEqual([...[35 + old, canary], undefined]);
+  const { live = [], canary: its = [], none } = requests.latest("shop");
+  const [last, before] = [live, its].map((all) => all.filter((request) => request !== undefined));
+  expect([new Set(before?.map(({ release }) => release)), none]).toEqual([new Set([v2]), undefined]);
+  expect(last?.toSorted((a, b) => b.time - a.time)[0]).toMatchObject({ release: v2, ms: expect.any(Number) });
+  for (const { time } of last ?? []) expect([time >= from, time <= Date.now()]).toEqual([true, true]);
 });
 
 test("the lines name no visitor, no cookie, no query, and no path that has not failed", async () => {
