@@ -8,6 +8,7 @@ import { dependencyFiles, dependencyNames, namesIn } from "./dependencies.ts";
 import { type Django, djangoCandidates, djangoOf } from "./django.ts";
 import type { Candidate, Findings, FoundProcess } from "./findings.ts";
 import { requiredFrameworks, type Speaks } from "./frameworks.ts";
+import { ownCommands, servedByCommand } from "./own-command.ts";
 import { ofApplication, type Sources, sourcesOf } from "./resolve.ts";
 import { isTornado, scriptCandidates } from "./scripts.ts";
 import { hasServer, type ServerClues, serversFor } from "./server-choice.ts";
@@ -138,7 +139,7 @@ function candidatesFor(
     // Of several Dockerfiles or services the first that serves counts, unless they serve different things.
     ...written.map((all) => distinct(all.flatMap(({ servers }) => servers))),
     django === undefined ? [] : djangoCandidates(django, sources),
-    ofPython(sources),
+    ofFiles(sources),
   ];
   const fitting = (group: Candidate[]) => group.filter((each) => given.kind === undefined || each.kind === given.kind);
   const usable = (group: Candidate[]) => fitting(group).filter(({ caution }) => caution === undefined);
@@ -184,6 +185,21 @@ function ofGivenApp(app: string, sources: Sources): Candidate[] {
   const uwsgi = fromUwsgi(sources).flatMap(({ servers }) => servers)[0];
   if (uwsgi !== undefined && speaks === "wsgi") return [{ kind: "uwsgi", app, why: uwsgi.why }];
   return serversFor(speaks, app, sources.clues).map((server) => ({ ...server, app }));
+}
+
+/** Applications in Python files; or the project's own program, if that alone makes one whole. */
+function ofFiles(sources: Sources): Candidate[] {
+  const found = ofPython(sources);
+  const own = ownCommands(sources);
+  const usable = found.filter(({ caution }) => caution === undefined);
+  if (usable.length === 0) return [...own, ...found];
+  // What its command line reads may be what the application needs: only a person knows.
+  const inside = servedByCommand(sources);
+  return usable.some(({ app }) => inside.has(fileOf(app, sources))) ? [...usable, ...own] : found;
+}
+
+function fileOf(app: string | undefined, { modules }: Sources): string {
+  return modules.locate(app?.split(":", 1)[0] ?? "")?.file ?? "";
 }
 
 /** Applications in Python files, and scripts that listen by themselves. */

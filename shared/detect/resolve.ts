@@ -2,6 +2,7 @@ import type { ProjectFiles } from "../project-clues.ts";
 import { type Application, applicationOf, applicationsIn } from "./applications.ts";
 import { inProject, type Step, stepsOf } from "./command-line.ts";
 import type { Candidate, Findings, FoundProcess } from "./findings.ts";
+import { ofOwnProgram } from "./own-command.ts";
 import { preparationOf, processOf } from "./process-command.ts";
 import { PythonModules } from "./python-modules.ts";
 import { type Bind, listens, needing, ofAiohttp, scriptCandidates } from "./scripts.ts";
@@ -36,9 +37,9 @@ export function findingsOf({ line, why, variables, process }: Written, sources: 
   const processes: FoundProcess[] = [];
   let release: Findings["release"];
   for (const step of stepsOf(line, sources.files, variables)) {
-    const found = process === undefined ? serverOf(step, sources.files) : undefined;
+    const found = process === undefined ? serversOf(step, why, sources) : undefined;
     if (found !== undefined) {
-      servers.push(...candidatesOf(found, step, why, sources));
+      servers.push(...found);
       continue;
     }
     const preparation = preparationOf(step);
@@ -50,6 +51,14 @@ export function findingsOf({ line, why, variables, process }: Written, sources: 
     }
   }
   return { servers, processes, ...(release !== undefined && { release }) };
+}
+
+/** What a command serves; undefined if it serves nothing. */
+function serversOf(step: Step, why: string, sources: Sources): Candidate[] | undefined {
+  const found = serverOf(step, sources.files);
+  if (found !== undefined) return candidatesOf(found, step, why, sources);
+  const own = ofOwnProgram(step, why, sources);
+  return own.length === 0 ? undefined : own;
 }
 
 const harmless = new Set(
