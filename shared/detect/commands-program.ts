@@ -2,7 +2,7 @@
  * The part of python-program.ts that reads the command lines which a file defines: those of argparse and optparse, of click, and of
  * typer. `m` is the module that is read.
  */
-export const commandsProgram = String.raw`
+export const commandsProgram = `
 def texts_of(call):
     return [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
 

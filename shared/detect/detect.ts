@@ -9,12 +9,13 @@ import { type Django, djangoCandidates, djangoOf } from "./django.ts";
 import type { Candidate, Findings, FoundProcess } from "./findings.ts";
 import { requiredFrameworks, type Speaks } from "./frameworks.ts";
 import { ownCommands, servedByCommand } from "./own-command.ts";
-import { ofApplication, type Sources, sourcesOf } from "./resolve.ts";
+import { listening, ofApplication, ofListener, type Sources, sourcesOf } from "./resolve.ts";
 import { isTornado, scriptCandidates } from "./scripts.ts";
 import { hasServer, type ServerClues, serversFor } from "./server-choice.ts";
 import { fromCompose } from "./sources/compose.ts";
 import { fromDockerfiles } from "./sources/dockerfile.ts";
 import { fromProcfile } from "./sources/procfile.ts";
+import { fromMakefile, fromShellScripts } from "./sources/scripts.ts";
 import { fromGunicornConf, fromPyproject, fromReadme, fromUwsgi } from "./sources/settings-files.ts";
 import { fromSupervisor, fromSystemd } from "./sources/units.ts";
 import { firstWebSocket } from "./websockets.ts";
@@ -96,12 +97,23 @@ function look(files: ProjectFiles, given: GivenServer, options: DetectOptions): 
   return {
     detection,
     // What somebody wrote says how they start.
-    processes: distinctProcesses(told.length > 0 ? told : backgroundOf(sources, django)),
+    processes: distinctProcesses(told.length > 0 ? told : backgroundOf(sources, django, pathOf(detection))),
     release: all.find(({ release }) => release !== undefined)?.release,
-    django,
+    django: withSettings(django, detection),
     websockets,
     names,
   };
+}
+
+function pathOf(detection: Detection): string {
+  return detection.found ? (detection.env.PYTHONPATH ?? "") : "";
+}
+
+/** The settings that the server's own file names are those of the site. */
+function withSettings(django: Django | undefined, detection: Detection): Django | undefined {
+  const module = detection.found ? detection.env.DJANGO_SETTINGS_MODULE : undefined;
+  if (django === undefined || module === undefined || !detection.found) return django;
+  return { ...django, settings: { module, from: detection.server.config_file ?? django.manage } };
 }
 
 /** What a release gets: an optional group of pyproject.toml, or a file for developing, is not installed. */
@@ -122,6 +134,8 @@ function writtenIn(sources: Sources): Findings[][] {
     fromUwsgi,
     fromGunicornConf,
     fromPyproject,
+    fromMakefile,
+    fromShellScripts,
     fromReadme,
   ];
   return readers.map((read) => read(sources));
@@ -215,7 +229,15 @@ function ofPython(sources: Sources): Candidate[] {
     .map(([file]) => file);
   const usual = scripts.filter((file) => /(?:^|\/)(?:app|main|server|run|web)\.py$/.test(file));
   const tornado = (usual.length > 0 ? usual : scripts).flatMap((file) => scriptCandidates(modules, files, file, bind));
-  return found.some(({ caution }) => caution === undefined) ? found : [...tornado, ...found];
+  if (found.some(({ caution }) => caution === undefined)) return found;
+  return [...tornado, ...found, ...(found.length + tornado.length > 0 ? [] : ofListeners(sources))];
+}
+
+/** Scripts that start a framework's own server, such as CherryPy's, where nobody wrote down how they are run. */
+function ofListeners(sources: Sources): Candidate[] {
+  return Object.entries(sources.modules.scan.modules)
+    .filter(([file, { runs }]) => !file.includes("/") && runs.some(({ what }) => listening.test(what)))
+    .flatMap(([file]) => ofListener(file, { args: [file] }, `${file} starts a server`, sources));
 }
 
 function decide(candidates: Candidate[], given: GivenServer, sources: Sources): Detection {

@@ -170,16 +170,14 @@ function base({ path }: Program): Omit<Candidate, "why"> {
 }
 
 /** A release has the project's files and its requirements, and not the programs that installing it would make. */
-function startOf(
-  { module, call, isCommandOf }: OwnProgram,
-  { file, path }: Located,
-  { files, modules }: Sources,
-): string {
+function startOf(program: OwnProgram, { file, path }: Located, { files, modules }: Sources): string {
+  const { name, module, call, isCommandOf = false } = program;
   const [top = ""] = module.split(".", 1);
   const main = [path, top, "__main__.py"].filter((part) => part !== "").join("/");
-  const leads =
-    isCommandOf || Object.values(modules.module(main)?.imports ?? {}).some((name) => name === `${module}.${call}`);
-  if (files.exists(main) && (main === file || leads)) return `python -m ${top}`;
+  const imported = Object.values(modules.module(main)?.imports ?? {});
+  if (files.exists(main) && (main === file || isCommandOf || imported.includes(`${module}.${call}`))) {
+    return `python -m ${top}${isCommandOf ? ` ${name}` : ""}`;
+  }
   if (modules.module(file)?.main === true) return `python -m ${module}`;
   return `python -c 'from ${module} import ${call}; ${call}()'`;
 }

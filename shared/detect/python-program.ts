@@ -5,7 +5,7 @@ import { commandsProgram } from "./commands-program.ts";
  * gets the directory as its argument and one path a line on its standard input, in the order of their weight, and prints one
  * JSON object: see python-scan.ts. Any Python from 3.8 on runs it. A file that this Python cannot parse is left out.
  */
-export const pythonProgram = `${String.raw`
+export const pythonProgram = `
 import ast, json, os, sys, time
 
 LARGEST = 400_000
@@ -36,7 +36,7 @@ def dotted(node):
     return None
 
 
-`}${commandsProgram}${String.raw`
+${commandsProgram}${String.raw`
 class Module:
     def __init__(self, path, tree):
         self.path, self.name = path, module_of(path)
@@ -244,12 +244,13 @@ for path in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n
             continue
         with open(full, "rb") as file:
             text = file.read()
-        if not any(word in text for word in WORDS):
+        main = path.endswith("__main__.py")
+        if not main and not any(word in text for word in WORDS):
             continue
         out = Module(path, ast.parse(text)).out
         names = [*out["imports"].values(), *out["star"]]
         # What only calls other code has no say: neither an application nor a name that leads to one.
-        if out["assigned"] or out["runs"] or out["commands"] or out["strings"] or out["star"] or out["classes"] or any(
+        if main or out["assigned"] or out["runs"] or out["commands"] or out["strings"] or out["star"] or out["classes"] or any(
                 each["gateway"] or any("call" in value for value in each["returns"]) for each in out["functions"]) or any(
                 name.rpartition(".")[2] in ("app", "application", "api", "server", "create_app", "make_app", "get_app") for name in names if "." in name):
             found[path] = out

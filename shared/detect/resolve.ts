@@ -5,6 +5,7 @@ import type { Candidate, Findings, FoundProcess } from "./findings.ts";
 import { ofOwnProgram } from "./own-command.ts";
 import { preparationOf, processOf } from "./process-command.ts";
 import { PythonModules } from "./python-modules.ts";
+import type { PythonModule } from "./python-scan.ts";
 import { type Bind, listens, needing, ofAiohttp, scriptCandidates } from "./scripts.ts";
 import { type ServerClues, serversFor } from "./server-choice.ts";
 import { type ServerCommand, serverOf } from "./server-command.ts";
@@ -173,7 +174,12 @@ function ofScript(found: ServerCommand, script: string, step: Step, why: string,
 }
 
 /** A script whose framework listens by itself, such as CherryPy or Bottle: the line, or a variable, says on which port. */
-function ofListener(file: string, { args }: Step, why: string, { modules, bind }: Sources): Candidate[] {
+export function ofListener(
+  file: string,
+  { args }: Pick<Step, "args">,
+  why: string,
+  { modules, bind }: Sources,
+): Candidate[] {
   const module = modules.module(file);
   if (bind === "socket" || module === undefined || !module.runs.some(({ what }) => listening.test(what))) return [];
   const given = /^\$(?:PORT|\{PORT\})$/;
@@ -181,12 +187,29 @@ function ofListener(file: string, { args }: Step, why: string, { modules, bind }
     const words = args.map((word) => (given.test(word) ? "{port}" : word));
     return [{ kind: "command", command: ["python", ...words].join(" "), bind: "port", why: [why] }];
   }
-  const found = listens(file, module, "port");
-  if (found === undefined) return [];
+  const found = listens(file, withSettings(file, module, modules), "port");
+  if (found === undefined) return [{ ...unheard(file), why: [why] }];
   return [{ kind: "command", command: found.command, bind: "port", why: [why, found.how] }];
 }
 
-const listening = /^(?:cherrypy\.(?:quickstart|engine\.start)|bottle\.run)$/;
+/** Its variables with those that settings which it imports read. */
+function withSettings(file: string, module: PythonModule, modules: PythonModules): PythonModule {
+  const names = Object.values(module.imports).map((name) => name.replace(/\.[^.]+$/, ""));
+  const imported = names.flatMap((name) => modules.module(modules.locate(name)?.file ?? "")?.environ ?? []);
+  return { ...module, environ: [...module.environ, ...(module.options.length > 0 ? [] : imported)] };
+}
+
+/** A script whose port is fixed: two instances cannot have it. */
+function unheard(file: string): Omit<Candidate, "why"> {
+  return {
+    kind: "command",
+    command: `env PORT={port} python ${file}`,
+    bind: "port",
+    caution: `${file} reads no port, so two instances would listen on the same one: let it read one, such as \`int(os.environ["PORT"])\``,
+  };
+}
+
+export const listening = /^(?:cherrypy\.(?:quickstart|engine\.start)|bottle\.run)$/;
 
 function scriptFile(given: string, folders: string[], { files, modules }: Sources): string | undefined {
   if (given.includes("/") || given.endsWith(".py")) {

@@ -2,6 +2,7 @@ import { relative } from "node:path";
 import { describeCandidate } from "../../../shared/complete-server.ts";
 import { dependencyFiles } from "../../../shared/detect/dependencies.ts";
 import { type Survey, survey } from "../../../shared/detect/detect.ts";
+import type { Django } from "../../../shared/detect/django.ts";
 import { type DjangoSettings, folderUrlOf } from "../../../shared/detect/django-settings.ts";
 import type { Candidate, FoundProcess } from "../../../shared/detect/findings.ts";
 import { type WrittenPath, writtenPaths } from "../../../shared/detect/written-files.ts";
@@ -115,7 +116,8 @@ function completed(plan: Plan, { release, django }: Survey): Plan {
   };
 }
 
-function settingsEntry({ module, from, developing }: { module: string; from: string; developing?: string }) {
+function settingsEntry({ module, from, developing, unnamed }: NonNullable<Django["settings"]>) {
+  if (unnamed) return { name: "DJANGO_SETTINGS_MODULE", value: module, why: "no file names the settings: check it" };
   const why = developing === undefined ? `as in ${from}` : `${from} has ${developing}, which is for developing`;
   return { name: "DJANGO_SETTINGS_MODULE", value: module, why };
 }
