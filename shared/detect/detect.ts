@@ -18,6 +18,7 @@ import { fromProcfile } from "./sources/procfile.ts";
 import { fromMakefile, fromShellScripts } from "./sources/scripts.ts";
 import { fromGunicornConf, fromPyproject, fromReadme, fromUwsgi } from "./sources/settings-files.ts";
 import { fromSupervisor, fromSystemd } from "./sources/units.ts";
+import { lookedFor, unanswered } from "./unanswered.ts";
 import { firstWebSocket } from "./websockets.ts";
 
 /** What cutover.yml says already. Detection fills in what is missing and contradicts nothing. */
@@ -43,8 +44,8 @@ export type Detection =
       env: Record<string, string>;
       why: string[];
     }
-  /** No candidate that can start, or more than one. `looked`: what was looked for, and in which files. */
-  | { found: false; candidates: Candidate[]; looked: string[] };
+  /** No candidate that can start, or more than one. `looked`: what was looked for; `reasons`: why nothing was found. */
+  | { found: false; candidates: Candidate[]; looked: string[]; reasons: string[] };
 
 /** Everything that a project's files show about how it runs. */
 export interface Survey {
@@ -244,7 +245,7 @@ function decide(candidates: Candidate[], given: GivenServer, sources: Sources): 
   const kept = candidates.filter(({ kind }) => given.kind === undefined || kind === given.kind);
   const [first, ...others] = distinct(kept).map((each) => withServer(each, sources.clues));
   if (first === undefined || others.length > 0 || first.caution !== undefined) {
-    return { found: false, candidates: distinct(kept), looked: lookedFor(sources.clues) };
+    return { found: false, candidates: distinct(kept), looked: lookedFor(sources.clues), reasons: unanswered(sources) };
   }
   const { why, extra = [], env = {}, caution: _, ...server } = first;
   return { found: true, server, extra, env, why };
@@ -273,13 +274,4 @@ function distinctProcesses(processes: FoundProcess[]): FoundProcess[] {
     found.push(each);
   }
   return found.slice(0, 16);
-}
-
-function lookedFor({ names, where }: ServerClues): string[] {
-  return [
-    "manage.py with the WSGI or ASGI application of its settings",
-    "a server in Procfile, Dockerfile, compose files, files of supervisor and systemd, uwsgi.ini, gunicorn.conf.py, pyproject.toml and README",
-    "WSGI and ASGI applications, aiohttp and Tornado in Python files, here and in folders below",
-    names === undefined ? `${where}, which is not there` : `a server in ${where}`,
-  ];
 }

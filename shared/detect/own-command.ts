@@ -80,7 +80,8 @@ function withoutPlace(words: string[]): { rest: string[]; listens: string } {
       if (inline === undefined) index++;
     }
   }
-  return { rest, listens };
+  // What only a shell knows is no part of the line.
+  return { rest: rest.filter((word) => !word.includes("$")), listens };
 }
 
 /** What stands for an option in an instance's line: nothing for a host; undefined if it does not say where to listen. */

@@ -2,7 +2,9 @@ import type { ProjectFiles } from "../project-clues.ts";
 import { type Application, applicationOf, applicationsIn } from "./applications.ts";
 import { inProject, type Step, stepsOf } from "./command-line.ts";
 import type { Candidate, Findings, FoundProcess } from "./findings.ts";
+import { frameworks } from "./frameworks.ts";
 import { ofOwnProgram } from "./own-command.ts";
+import { ofPaste } from "./paste.ts";
 import { preparationOf, processOf } from "./process-command.ts";
 import { PythonModules } from "./python-modules.ts";
 import type { PythonModule } from "./python-scan.ts";
@@ -131,16 +133,29 @@ function served(
   return serversFor(speaks, parts.app, clues).map((server) => ({ ...server, ...parts, why: [why, ...server.why] }));
 }
 
+/** A project without any requirements needs the framework that its files import. */
+function missingPackage(framework: string, { clues: { names, systemPackages } }: Sources): { extra?: string[] } {
+  const [name] = frameworks.filter((each) => each.name === framework).flatMap(({ packages }) => packages);
+  return names !== undefined || systemPackages || name === undefined ? {} : { extra: [name] };
+}
+
 /** The candidates of an application that was found in Python files. */
 export function ofApplication(application: Application, sources: Sources, why?: string): Candidate[] {
   const { app, file, framework, speaks, needs, path } = application;
-  if (speaks === "aiohttp") return [ofAiohttp(application, sources.modules.module(file), sources.bind)];
+  const paste = framework === "Pyramid" && needs.length > 0 ? ofPaste(application, sources) : undefined;
+  if (paste !== undefined) return [paste];
+  const missing = missingPackage(framework, sources);
+  if (speaks === "aiohttp")
+    return [{ ...ofAiohttp(application, sources.modules.module(file), sources.bind), ...missing }];
   const parts = {
     app,
     ...(path !== "" && { env: { PYTHONPATH: path } }),
     ...(needs.length > 0 && { caution: needing(application) }),
   };
-  return served(speaks, parts, why ?? `${file} is ${framework}`, sources);
+  return served(speaks, parts, why ?? `${file} is ${framework}`, sources).map((each) => ({
+    ...each,
+    ...(missing.extra && { extra: [...missing.extra, ...(each.extra ?? [])] }),
+  }));
 }
 
 /** A file or a module that a command names: `flask --app shop run`, `fastapi run shop/main.py`, `python main.py`. */
@@ -187,13 +202,13 @@ export function ofListener(
     const words = args.map((word) => (given.test(word) ? "{port}" : word));
     return [{ kind: "command", command: ["python", ...words].join(" "), bind: "port", why: [why] }];
   }
-  const found = listens(file, withSettings(file, module, modules), "port");
+  const found = listens(file, withSettings(module, modules), "port");
   if (found === undefined) return [{ ...unheard(file), why: [why] }];
   return [{ kind: "command", command: found.command, bind: "port", why: [why, found.how] }];
 }
 
 /** Its variables with those that settings which it imports read. */
-function withSettings(file: string, module: PythonModule, modules: PythonModules): PythonModule {
+function withSettings(module: PythonModule, modules: PythonModules): PythonModule {
   const names = Object.values(module.imports).map((name) => name.replace(/\.[^.]+$/, ""));
   const imported = names.flatMap((name) => modules.module(modules.locate(name)?.file ?? "")?.environ ?? []);
   return { ...module, environ: [...module.environ, ...(module.options.length > 0 ? [] : imported)] };
