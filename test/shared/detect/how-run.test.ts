@@ -113,11 +113,9 @@ test("a project without requirements gets the framework that its files import", 
 });
 
 test("a server that only tests need is not the project's", () => {
-  const tool = pyproject("flask").replace(
-    "[project.scripts]",
-    '[project.optional-dependencies]\ntest = ["waitress"]\n[project.scripts]',
-  );
-  const found = detectKind(projectOf({ "pyproject.toml": tool, "app.py": flask }));
+  const pyproject =
+    '[project]\nname = "shelf"\nversion = "1"\ndependencies = ["flask"]\n[project.optional-dependencies]\ntest = ["waitress"]\n';
+  const found = detectKind(projectOf({ "pyproject.toml": pyproject, "app.py": flask }));
   expect(found).toMatchObject({ found: true, server: { kind: "gunicorn" } });
 });
 
