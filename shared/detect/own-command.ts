@@ -141,7 +141,11 @@ function listenersOf({ reached }: Program, { modules }: Sources): Listener[] {
 }
 
 function listening(options: string[]): Pick<Listener, "options" | "takes"> | undefined {
-  const [port, address, host] = [ports, addresses, hosts].map((names) => names.find((name) => options.includes(name)));
+  const first = (names: string[]) => names.find((name) => options.includes(name));
+  const [port, address] = [first(ports), first(addresses)];
+  // Next to `--web-port` it is `--web-host`: a plain `--host` is another one's.
+  const own = [`${port?.replace(/port$/, "host")}`, `${port?.replace(/port$/, "address")}`];
+  const host = first(port === "--port" ? hosts : own);
   if (port !== undefined) {
     return { options: `${host === undefined ? "" : `${host}=127.0.0.1 `}${port}={port}`, takes: port };
   }

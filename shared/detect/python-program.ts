@@ -222,7 +222,7 @@ class Module:
                 if last == "setdefault" and len(texts) == 2:
                     out["strings"]["environ." + texts[0]] = texts[1]
             elif last in ("run_app", "run", "serve", "run_simple", "listen", "quickstart", "start", "WSGIServer", "make_server",
-                          "bind", "serve_forever", "mount", "TCPSite"):
+                          "bind", "serve_forever", "mount", "TCPSite", "create_server"):
                 args = [self.value(arg) for arg in node.args[:3]]
                 out["runs"].append({"what": name or "?." + last, "args": args, "line": node.lineno,
                                     "keywords": [k.arg for k in node.keywords if k.arg]})

@@ -224,7 +224,7 @@ function unheard(file: string): Omit<Candidate, "why"> {
   };
 }
 
-export const listening = /^(?:cherrypy\.(?:quickstart|engine\.start)|bottle\.run)$/;
+export const listening = /^(?:cherrypy\.(?:quickstart|engine\.start)|bottle\.run)$|\.loop\.create_server$/;
 
 function scriptFile(given: string, folders: string[], { files, modules }: Sources): string | undefined {
   if (given.includes("/") || given.endsWith(".py")) {

@@ -78,6 +78,16 @@ test("a server with a fixed port is told, and not chosen", () => {
   if (!found.found) expect(found.candidates[0]?.caution).toContain("server.py reads no port");
 });
 
+test("a script that makes asyncio's server itself is told, and not chosen", () => {
+  const files = {
+    "app.py":
+      "import asyncio\nfrom aiohttp import web\nasync def init(loop):\n    app = web.Application()\n    return loop.create_server(app.make_handler(), 'x', 8000), app\nloop = asyncio.get_event_loop()\nserver, app = loop.run_until_complete(init(loop))\nloop.run_forever()\n",
+    "requirements.txt": "aiohttp\n",
+  };
+  const found = detectKind(projectOf(files));
+  expect(found).toMatchObject({ found: false, candidates: [{ kind: "command" }] });
+});
+
 test("Pyramid's main gets its arguments from the .ini file of production", () => {
   const ini = "[app:main]\nuse = call:shop:main\n";
   const files = {

@@ -122,6 +122,16 @@ test.each([
   });
 });
 
+test("the host of a port of another name has that name too", () => {
+  const command = argparse
+    .replace('"--port", type', '"--web-port", type')
+    .replace("    given =", '    serve.add_argument("--web-host")\n    given =');
+  const files = { "pyproject.toml": pyproject("webob"), "shelf/__init__.py": "", "shelf/cli.py": command };
+  expect(detectKind(projectOf(files))).toMatchObject({
+    server: { command: expect.stringMatching(/ serve --web-host=127\.0\.0\.1 --web-port=\{port\}$/) },
+  });
+});
+
 test("an application in the file whose command line takes the port is a question", () => {
   const files = {
     "pyproject.toml": pyproject("flask"),
