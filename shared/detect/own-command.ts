@@ -1,9 +1,9 @@
 import type { Step } from "./command-line.ts";
 import { type OwnProgram, ownPrograms } from "./console-scripts.ts";
 import type { Candidate } from "./findings.ts";
+import type { Sources } from "./looked-at.ts";
 import type { Located } from "./python-modules.ts";
 import type { PythonCommand } from "./python-scan.ts";
-import type { Sources } from "./resolve.ts";
 
 /** Where a program's command line is defined, and the modules of the project that it leads to. */
 interface Program extends OwnProgram {

@@ -1,6 +1,6 @@
 import type { Application } from "./applications.ts";
 import type { Candidate } from "./findings.ts";
-import type { Sources } from "./resolve.ts";
+import type { Sources } from "./looked-at.ts";
 import { pasteCommand } from "./server-command.ts";
 
 /**

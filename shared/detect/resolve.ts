@@ -3,6 +3,7 @@ import { type Application, applicationOf, applicationsIn } from "./applications.
 import { inProject, type Step, stepsOf } from "./command-line.ts";
 import type { Candidate, Findings, FoundProcess } from "./findings.ts";
 import { frameworks } from "./frameworks.ts";
+import type { Sources } from "./looked-at.ts";
 import { ofOwnProgram } from "./own-command.ts";
 import { ofPaste } from "./paste.ts";
 import { preparationOf, processOf } from "./process-command.ts";
@@ -13,13 +14,7 @@ import { type ServerClues, serversFor } from "./server-choice.ts";
 import { type ServerCommand, serverOf } from "./server-command.ts";
 import { gunicornApp, uwsgiSettings } from "./server-settings.ts";
 
-/** What all sources look at. */
-export interface Sources {
-  files: ProjectFiles;
-  modules: PythonModules;
-  clues: ServerClues;
-  bind: Bind;
-}
+export type { Sources };
 
 export function sourcesOf(files: ProjectFiles, clues: ServerClues, bind: Bind): Sources {
   return { files, modules: new PythonModules(files), clues, bind };

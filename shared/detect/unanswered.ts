@@ -1,6 +1,6 @@
 import { at } from "./findings.ts";
 import { requiredFrameworks } from "./frameworks.ts";
-import type { Sources } from "./resolve.ts";
+import type { Sources } from "./looked-at.ts";
 import type { ServerClues } from "./server-choice.ts";
 
 /** What was looked for, in a person's words. */
