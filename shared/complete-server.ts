@@ -69,12 +69,12 @@ export function describeDetection({ server, extra, why }: Detection & { found: t
   return `cutover.yml names no server; found ${what.filter(Boolean).join(", ")} (${[...new Set(why)].join(", ")}).`;
 }
 
-export function kindUnknown(file: string, { candidates, looked }: Detection & { found: false }): CutoverError {
+export function kindUnknown(file: string, { candidates, looked, reasons }: Detection & { found: false }): CutoverError {
   const several = candidates.map(describeCandidate);
   const [first, second] = candidates;
   const open =
     first === undefined
-      ? `the project does not show one. Looked for: ${looked.join("; ")}.`
+      ? `the project does not show one. ${[...reasons, ""].join(" ")}Looked for: ${looked.join("; ")}.`
       : second === undefined
         ? `what the project shows cannot start as it is: ${several.join("; ")}.`
         : `the project shows more than one: ${several.join("; ")}.`;

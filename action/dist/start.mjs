@@ -29313,7 +29313,7 @@ function ofName(modules, files, file, module, name) {
 	if (meaning === void 0 || name.startsWith("_") && meaning.factory !== void 0) return [];
 	const { framework, factory } = meaning;
 	if (factory !== void 0 && !isFactory(meaning, module)) return [];
-	const path = pathOf$1(files, file, module);
+	const path = pathOf$2(files, file, module);
 	const dotted = dottedIn(file, path);
 	const aiohttp = framework.speaks === "aiohttp";
 	const needs = factory === void 0 ? [] : missing$1(factory.required, aiohttp);
@@ -29358,13 +29358,14 @@ function rankOfPlace(files, file) {
 	return parts.length - 1 + (isPackage ? 0 : .5);
 }
 /** The folder that has to be on Python's path for a file. From the project's top, Python finds folders without __init__.py too. */
-function pathOf$1(files, file, { imports }) {
+function pathOf$2(files, file, { imports }) {
 	const folders = file.split("/").slice(0, -1);
 	const [top = ""] = folders;
 	if (top === "" || files.exists(`${top}/__init__.py`)) return "";
-	if (top === "src") return sourceRoot(files, folders);
 	const names = Object.values(imports).map((name) => name.split(".", 1)[0] ?? "");
 	const isThere = (place) => isModule(files, place);
+	if (isRunInFolder(files, folders, names)) return folders.join("/");
+	if (top === "src") return names.includes("src") ? "" : sourceRoot(files, folders);
 	const bare = names.some((name) => isThere(`${top}/${name}`) && !isThere(name));
 	const above = names.some((name) => name === top);
 	return bare || !above && isProject(files, top) ? top : "";
@@ -29373,6 +29374,18 @@ function pathOf$1(files, file, { imports }) {
 function sourceRoot(files, [top = "", next, inner]) {
 	if (next === void 0 || inner === void 0 || files.exists(`${top}/${next}/__init__.py`)) return top;
 	return files.exists(`${top}/${next}/${inner}/__init__.py`) ? `${top}/${next}` : top;
+}
+/** A script far below that imports what lies next to it, and nowhere above, is run in its own folder. */
+function isRunInFolder(files, folders, names) {
+	const folder = folders.join("/");
+	if (folders.length < 3 || files.exists(`${folder}/__init__.py`)) return false;
+	const above = folders.map((_, depth) => folders.slice(0, depth).join("/"));
+	return names.some((name) => isThereIn(files, folder, name) && !above.some((place) => isThereIn(files, place, name)));
+}
+/** Also a folder of modules that is no package. */
+function isThereIn(files, folder, name) {
+	const place = folder === "" ? name : `${folder}/${name}`;
+	return isModule(files, place) || (files.paths?.() ?? []).some((path) => path.startsWith(`${place}/`));
 }
 function isModule(files, place) {
 	return files.exists(`${place}.py`) || files.exists(`${place}/__init__.py`);
@@ -29483,7 +29496,7 @@ function ofWords(words, shell) {
 		const assigned = /^([A-Za-z_]\w*)=(.*)$/s.exec(first);
 		if (assigned !== null) env[assigned[1] ?? ""] = assigned[2] ?? "";
 		else if (!keywords.has(first)) {
-			const inner = unwrapped(nameOf(first), second, rest);
+			const inner = unwrapped(nameOf$1(first), second, rest);
 			if (inner === void 0) break;
 			rest = inner;
 			continue;
@@ -29506,11 +29519,11 @@ function unwrapped(name, second, words) {
 	return words.slice(index);
 }
 const takesValue$1 = /^(?:-u|-p|--with|--extra|--group|--python|--package|--env-file|-t|--service_name)$/;
-function nameOf(program) {
+function nameOf$1(program) {
 	return program.slice(program.lastIndexOf("/") + 1);
 }
 function ofProgram(first, args, env, shell) {
-	const name = nameOf(first);
+	const name = nameOf$1(first);
 	const inner = {
 		...shell,
 		depth: shell.depth + 1
@@ -29577,371 +29590,239 @@ function inProject(path, { files, folder }) {
 function isThere(files, path) {
 	return files.exists(path) || (files.paths?.() ?? []).some((each) => each.startsWith(`${path}/`));
 }
-// shared/detect/process-command.ts
-/** Long enough for most jobs, and told in the comment of what is written. */
-const jobs = "10m";
-const worker = {
-	name: "worker",
-	stopTimeout: jobs
-};
-const scheduler = {
-	name: "scheduler",
-	overlap: false
-};
-const huey = {
-	name: "huey",
-	overlap: false,
-	stopSignal: "INT",
-	stopTimeout: jobs
-};
-const ifWorker = (args) => args.includes("worker") || args.includes("worker-pool") ? worker : void 0;
-/** Workers and schedulers that are known by their program. */
-const programs = {
-	celery: celery$1,
-	rq: ifWorker,
-	rqworker: () => worker,
-	rqscheduler: () => scheduler,
-	huey_consumer: () => huey,
-	"huey_consumer.py": () => huey,
-	"huey.bin.huey_consumer": () => huey,
-	dramatiq: () => worker,
-	periodiq: () => scheduler,
-	arq: () => worker,
-	saq: () => worker,
-	taskiq: (args) => args.includes("scheduler") ? scheduler : ifWorker(args, []),
-	procrastinate: ifWorker,
-	python: ([script, command = ""]) => script?.endsWith("manage.py") ? managed[command] : void 0
-};
-/** Commands of Django's manage.py. */
-const managed = {
-	qcluster: {
-		name: "qcluster",
-		overlap: false,
-		stopTimeout: jobs
-	},
-	run_huey: huey,
-	djangohuey: huey,
-	rqworker: worker,
-	rundramatiq: worker,
-	db_worker: worker,
-	procrastinate: worker,
-	process_tasks: worker,
-	runworker: { name: "channels" },
-	rqscheduler: scheduler,
-	runapscheduler: scheduler,
-	runscheduler: scheduler,
-	scheduler,
-	startscheduler: scheduler
-};
-function celery$1(args, given) {
-	const words = withoutFiles(given);
-	const has = (word) => args.includes(word);
-	if (has("beat")) return {
-		name: "beat",
-		overlap: false,
-		command: outside(words)
-	};
-	if (has("worker") && (has("-B") || has("--beat"))) return {
-		name: "beat",
-		overlap: false,
-		command: outside(words)
-	};
-	if (has("worker")) return {
-		...worker,
-		...!hostname(args) && { command: named$4(words) }
-	};
-	return has("flower") ? { name: "flower" } : void 0;
+// shared/detect/console-scripts.ts
+const isTable$3 = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+/** What pyproject.toml, setup.cfg and setup.py name, and packages with a `__main__.py`. */
+function ownPrograms(files) {
+	const named = [...ofPyproject(files.read("pyproject.toml") ?? ""), ...["setup.cfg", "setup.py"].flatMap((file) => ofSetup(file, files.read(file) ?? ""))];
+	const packages = (files.paths?.() ?? []).flatMap((path) => {
+		const [, name] = /^(?:src\/)?([A-Za-z_]\w*)\/__main__\.py$/.exec(path) ?? [];
+		return name === void 0 ? [] : [{
+			name,
+			module: `${name}.__main__`,
+			call: "",
+			why: `there is ${path}`
+		}];
+	});
+	return [...named, ...packages.filter(({ name }) => !named.some((each) => each.module.split(".", 1)[0] === name))];
 }
-/** supervisor keeps the log, and a release is read-only. */
-function withoutFiles(words) {
-	const files = /^(?:-f|--logfile|--pidfile|--detach|-D)(?:=|$)/;
-	return words.filter((word, index) => !files.test(word) && !/^(?:-f|--logfile|--pidfile)$/.test(words[index - 1] ?? ""));
+function ofPyproject(text) {
+	let value;
+	try {
+		value = parse$4(text);
+	} catch {
+		return [];
+	}
+	const get = (...path) => path.reduce((each, key) => isTable$3(each) ? each[key] : void 0, value);
+	return [get("project", "scripts"), get("tool", "poetry", "scripts")].flatMap((table) => Object.entries(isTable$3(table) ? table : {}).flatMap(([name, target]) => programOf(name, typeof target === "string" ? target : "", "pyproject.toml")));
 }
-/** beat keeps its schedule, and older ones a pid, in files where it runs, and a release is read-only. */
-function outside(words) {
-	const has = (option) => words.some((word) => option.test(word));
-	const schedule = has(/^(?:-s|--schedule|-S|--scheduler)(?:=|$)/) ? [] : ["--schedule", "{shared}/celerybeat-schedule"];
-	return joined([
-		...words,
-		...schedule,
-		...has(/^--pidfile/) ? [] : ["--pidfile="]
-	]);
+/** `shop = shop.cli:main`, as a line of setup.cfg or a text of setup.py. */
+function ofSetup(file, text) {
+	if (!/console_scripts|\.commands\b/.test(text)) return [];
+	const part = text.includes("console_scripts") ? {} : { isCommandOf: true };
+	return [...text.matchAll(/["'\n]\s*([\w.-]+)\s*=\s*([\w.]+:[\w.]+)/g)].flatMap(([, name = "", target = ""]) => programOf(name, target, file).map((program) => ({
+		...program,
+		...part
+	})));
 }
-const hostname = (args) => args.some((word) => /^(?:-n|--hostname)(?:=|$)/.test(word));
-/** Two workers at once, as in a hand-over, need two names. */
-function named$4(words) {
-	return `${joined(words)} --hostname {instance}-{run}@%h`;
+function programOf(name, target, file) {
+	const [, module, call] = /^\s*([A-Za-z_][\w.]*)\s*:\s*([A-Za-z_][\w.]*)\s*(?:\[.*)?$/.exec(target) ?? [];
+	return module === void 0 || call === void 0 ? [] : [{
+		name,
+		module,
+		call,
+		why: `${file} names ${name}`
+	}];
 }
-/** A command line of words: those with spaces and the like in quotes. */
-function joined(words) {
-	return words.map((word) => /^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word}'`).join(" ");
-}
-/**
-* The worker or scheduler that a command starts.
-* @param given the name that a Procfile or a compose file gives it; any command under one counts
-*/
-function processOf(step, why, given) {
-	const found = programs[step.program]?.(step.args, [step.program, ...step.args]);
-	if (found === void 0 && given === void 0) return void 0;
-	const { name, command, ...rest } = found ?? { name: given ?? "" };
-	const python = step.program.includes(".") && !/\.(?:py|sh)$/.test(step.program) ? ["python", "-m"] : [];
-	const line = command ?? joined([
-		...python,
-		step.program,
-		...step.args
-	]);
-	const env = Object.entries(step.env).map(([key, value]) => `${key}=${value}`);
-	return {
-		name: processNameOf(given ?? name),
-		command: env.length === 0 ? line : `env ${joined(env)} ${line}`,
-		...schedules.test(given ?? "") && { overlap: false },
-		...rest,
-		why
-	};
-}
-const schedules = /beat|sched|clock|cron/i;
-/** As `processes` in cutover.yml takes it. */
-function processNameOf(name) {
-	const plain = name.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+|-+$/g, "").slice(0, 32);
-	return plain === "" || plain === "web" ? "worker" : plain;
-}
-const prepares = [
-	/^python \S*manage\.py migrate\b/,
-	/^(?:python -m )?alembic upgrade\b/,
-	/^(?:python -m )?flask db upgrade\b/,
-	/^django-admin migrate\b/,
-	/^(?:aerich|piccolo migrations) upgrade\b|^tortoise upgrade\b/
+// shared/detect/own-command.ts
+const ports = [
+	"--port",
+	"--http-port",
+	"--server-port",
+	"--web-port",
+	"--listen-port"
 ];
-/** The command line of a step that prepares the database, as `release.command` takes it. */
-function preparationOf({ program, args }) {
-	const line = joined([program, ...args]);
-	return prepares.some((pattern) => pattern.test(line)) ? line : void 0;
-}
-// shared/detect/python-modules.ts
-const empty = {
-	modules: {},
-	skipped: [],
-	complete: true
-};
-/** A chain of names longer than this is a circle, or nobody's. */
-const longest$1 = 8;
-/** What takes an application and is none. */
-const extensions = /(?:^|\.)(?:\w*(?:Group|Manager|Client|Extension|Toolbar|Instrumentator|Instrumentor)|Migrate|SQLAlchemy|MongoEngine|PyMongo|SocketIO|Sock|Api|CORS|Bcrypt|Babel|Bootstrap\d?|Mail|Admin|Limiter|Cache|Moment|CSRFProtect|Celery|JWT|Compress|Talisman|Session|Marshmallow|OAuth|Swagger|FlaskRedis|(?:HTTP|WSGI)?Server|Config)$/;
-/** The modules of a project, and what their names mean: names are followed from module to module. */
-var PythonModules = class {
-	scan;
-	#files;
-	#byName = /* @__PURE__ */ new Map();
-	constructor(files) {
-		this.#files = files;
-		this.scan = files.python?.() ?? empty;
-		for (const [file, module] of Object.entries(this.scan.modules)) if (!this.#byName.has(module.module) || file.endsWith("/__init__.py")) this.#byName.set(module.module, [file, module]);
-	}
-	/** The file of a module, below one of these folders, or below any folder at the top that is no package. */
-	locate(module, folders = []) {
-		const stem = module.replaceAll(".", "/");
-		const candidates = [.../* @__PURE__ */ new Set([
-			...folders,
-			"",
-			"src",
-			...this.#loose()
-		])];
-		for (const path of candidates) {
-			const base = path === "" ? stem : `${path}/${stem}`;
-			const file = [`${base}/__init__.py`, `${base}.py`].find((each) => this.#files.exists(each));
-			if (file !== void 0) return {
-				file,
-				path
-			};
-		}
-	}
-	/** Folders at the top that are no packages: a script in one of them has the folder itself on its path. */
-	#loose() {
-		return this.#files.folders().filter((name) => !name.startsWith(".") && !this.#files.exists(`${name}/__init__.py`));
-	}
-	module(file) {
-		return this.scan.modules[file];
-	}
-	/** Whether a file has, or may have, this name: a star import or `__getattr__` can supply any. */
-	has(file, name) {
-		const text = this.#files.read(file) ?? "";
-		return new RegExp(`(?<!\\w)${name}(?!\\w)|import \\*|def __getattr__`).test(text);
-	}
-	/** What `name` in a file is; undefined if its text does not show it. */
-	meaning(file, name, depth = 0) {
-		const module = this.scan.modules[file];
-		if (module === void 0 || depth > longest$1) return void 0;
-		const made = module.functions.find((each) => each.name === name);
-		if (made !== void 0) return this.#ofFunction(file, made, depth);
-		for (const { value } of module.assigned.filter((each) => each.name === name).toReversed()) {
-			const framework = this.framework(file, value, depth + 1);
-			if (framework !== void 0) return { framework };
-		}
-		const imported = module.imports[name];
-		if (imported !== void 0) return this.#elsewhere(file, imported, depth + 1);
-		for (const star of module.star) {
-			const found = this.#elsewhere(file, `${star}.${name}`, depth + 1);
-			if (found !== void 0) return found;
-		}
-	}
-	/** The framework of what an expression of this file makes. */
-	framework(file, value, depth = 0) {
-		if (depth > longest$1) return void 0;
-		if (value.name != null) {
-			const found = this.#plain(this.#named(file, value.name, depth));
-			const [, owner] = /^(.*)\.(?:server|wsgi_app|asgi_app|app)$/.exec(value.name) ?? [];
-			if (found !== void 0 || owner === void 0) return found;
-			const wrapped = this.#plain(this.#named(file, owner, depth));
-			return wrapped?.name === "Dash" ? madeBy("flask.Flask") : wrapped;
-		}
-		if (value.call == null) return void 0;
-		const direct = madeBy(value.call) ?? madeBy(value.call.replace(/^.*\.(?=make_wsgi_app$|wsgifunc$)/, "?."));
-		if (direct !== void 0 && direct.name !== "WSGI") return direct;
-		const inner = this.#named(file, value.call, depth);
-		if (inner?.factory !== void 0) return inner.framework;
-		if (extensions.test(value.call)) return void 0;
-		return value.args?.flatMap((arg) => arg == null ? [] : this.framework(file, arg, depth + 1) ?? [])[0] ?? direct ?? this.#ofClass(file, value.call);
-	}
-	#plain(meaning) {
-		return meaning?.factory === void 0 || meaning.factory.gateway !== null ? meaning?.framework : void 0;
-	}
-	#ofFunction(file, made, depth) {
-		if (made.gateway !== null) {
-			const framework = madeBy(made.gateway);
-			return framework && { framework };
-		}
-		for (const value of made.returns) {
-			const framework = this.framework(file, value, depth + 1);
-			if (framework !== void 0) return {
-				framework,
-				factory: made
-			};
-		}
-	}
-	#ofClass(file, call) {
-		const name = call.slice(call.lastIndexOf(".") + 1);
-		const found = (this.#byName.get(call.slice(0, Math.max(0, call.lastIndexOf("."))))?.[1] ?? this.scan.modules[file])?.classes[name];
-		if (found === void 0) return void 0;
-		return found.bases.map(madeBy).find((each) => each !== void 0) ?? (found.gateway === null ? void 0 : madeBy(found.gateway));
-	}
-	/** A dotted name as this file sees it: its own, or one of another module. */
-	#named(file, name, depth) {
-		const own = this.scan.modules[file]?.module ?? "";
-		const prefix = own === "" ? "" : `${own}.`;
-		if (name.startsWith(prefix) && !name.slice(prefix.length).includes(".")) return this.meaning(file, name.slice(prefix.length), depth + 1);
-		return this.#elsewhere(file, name, depth + 1);
-	}
-	#elsewhere(from, dotted, depth) {
-		const cut = dotted.lastIndexOf(".");
-		const [module, name] = [dotted.slice(0, Math.max(0, cut)), dotted.slice(cut + 1)];
-		const direct = madeBy(dotted);
-		const [file] = this.#byName.get(module) ?? this.#neighbour(from, module) ?? [];
-		if (file !== void 0) return this.meaning(file, name, depth);
-		return direct === void 0 ? void 0 : { framework: direct };
-	}
-	/** A script imports what lies next to it, also if its folder is no package. */
-	#neighbour(from, module) {
-		const stem = `${from.includes("/") ? from.slice(0, from.lastIndexOf("/") + 1) : ""}${module.replaceAll(".", "/")}`;
-		for (const file of [`${stem}/__init__.py`, `${stem}.py`]) {
-			const found = this.scan.modules[file];
-			if (found !== void 0) return [file, found];
-		}
-	}
-};
-// shared/detect/scripts.ts
-const sockets = [
-	"path",
-	"socket",
-	"unix-socket",
-	"uds",
-	"unix",
-	"sock"
+const addresses = [
+	"--bind",
+	"--listen",
+	"--hosts",
+	"--addrport"
 ];
-/** How a script that listens by itself gets its address: by an option, or a variable, that it reads. */
-function listens(file, { options, environ }, bind) {
-	const takes = (option) => options.includes(`--${option}`) || options.includes(option);
-	const socket = sockets.find(takes);
-	if (socket !== void 0 && bind !== "port") return {
-		command: `python ${file} --${socket}={socket}`,
-		how: `it takes --${socket}`
-	};
-	if (bind === "socket") return void 0;
-	if (takes("port")) return {
-		command: `python ${file} --port={port}`,
-		how: "it takes --port",
-		bind: "port"
-	};
-	const variable = environ.find((name) => /^(?:\w+_)?PORT$/.test(name) && !/DB|REDIS|PG|SQL|MAIL|SMTP|MONGO/.test(name));
-	if (variable === void 0) return void 0;
-	return {
-		command: `env ${variable}={port} python ${file}`,
-		how: `it reads ${variable}`,
-		bind: "port"
-	};
+const hosts = [
+	"--host",
+	"--address",
+	"--interface",
+	"--bind-address",
+	"--listen-host",
+	"--hostname"
+];
+const serving = /^(?:serve|server|run|runserver|run-server|start|web|webserver|ui|api|http)$/;
+const servers$1 = /^(?:uvicorn|gunicorn|waitress|hypercorn|granian|wsgiref|http\.server|socketserver|aiohttp\.web|tornado|gevent\.pywsgi|cheroot|cherrypy|bottle|flask|fastapi|starlette|quart|litestar|sanic|falcon|dash)(?:\.|$)/;
+const most$2 = 80;
+/** Programs of the project's own that take a port: they serve by themselves, as tools do. */
+function ownCommands(sources) {
+	const all = programsOf$1(sources).flatMap((program) => {
+		const [found] = listenersOf(program, sources);
+		return found === void 0 ? [] : [candidate(program, found, nameOf(program, found.command), [program.why])];
+	});
+	return all.filter(({ command }, index) => all.findIndex((other) => other.command === command) === index).slice(0, 4);
 }
-/** A script that is run by itself: a Tornado or aiohttp server, or one that starts another framework's. */
-function scriptCandidates(modules, files, file, bind) {
-	const module = modules.module(file);
-	if (module === void 0) return [];
-	if (isTornado(module)) return [ofTornado(file, module, bind)];
-	const application = applicationOf(modules, files, file);
-	return application?.speaks === "aiohttp" ? [ofAiohttp(application, module, bind)] : [];
+/** The modules that the programs lead to, if one of them takes a port. An application in them may need what the program reads. */
+function servedByCommand(sources) {
+	const all = programsOf$1(sources).filter((program) => listenersOf(program, sources).length > 0);
+	return new Set(all.flatMap((program) => listenersOf(program, sources).map(({ file }) => file)));
 }
-/** It imports what serves, and not only Tornado's client; and it starts something. */
-function isTornado({ imports, runs, star }) {
-	return [...Object.values(imports), ...star.map((name) => `${name}.`)].some((name) => /^tornado(?:\.(?:web|httpserver|websocket)(?:\.|$)|$)/.test(name)) && runs.some(({ what }) => /(?:^|\.)(?:listen|start|bind|run|serve_forever)$/.test(what));
-}
-function ofTornado(file, module, bind) {
-	const found = listens(file, module, bind);
-	const why = `${file} imports tornado`;
-	if (found !== void 0) {
-		const { how, ...rest } = found;
-		return {
-			kind: "tornado",
-			...rest,
-			why: [why, how]
-		};
+/** A line that starts such a program, such as CMD of a Dockerfile: where it listens is replaced, the rest is kept. */
+function ofOwnProgram({ program, args }, why, sources) {
+	const [first = "", ...others] = args;
+	const isScript = program === "python" && !/^-|\.py$/.test(first) || program === "celery";
+	const name = isScript ? first.slice(first.lastIndexOf("/") + 1) : program;
+	const found = programsOf$1(sources).find((each) => each.name === name);
+	if (found === void 0) return [];
+	const words = isScript ? others : args;
+	const listeners = listenersOf(found, sources);
+	const plain = words.filter((word) => !word.startsWith("-"));
+	const listener = listeners.find(({ command }) => plain.includes(command.name)) ?? listeners[0];
+	const told = withoutPlace(words);
+	if (listener === void 0) {
+		if (told.listens === "") return [];
+		return [{
+			...base(found),
+			command: [
+				found.start,
+				...told.rest,
+				told.listens
+			].join(" "),
+			why: [why]
+		}];
 	}
-	const takesPort = listens(file, module, void 0) !== void 0;
+	const own = nameOf(found, listener.command);
+	return [candidate(found, listener, [...own !== "" && !told.rest.includes(own) ? [own] : [], ...told.rest].join(" "), [why])];
+}
+/** The words without those that say where it listens, and these for one instance. */
+function withoutPlace(words) {
+	const rest = [];
+	let listens = "";
+	for (let index = 0; index < words.length; index++) {
+		const [option = "", inline] = (words[index] ?? "").split(/=(.*)/s);
+		const place = placeOf$1(option, inline ?? words[index + 1] ?? "");
+		if (place === void 0) rest.push(words[index] ?? "");
+		else {
+			listens = place === "" ? listens : place;
+			if (inline === void 0) index++;
+		}
+	}
 	return {
-		kind: "tornado",
-		command: `python ${file} --port={port}`,
+		rest: rest.filter((word) => !word.includes("$")),
+		listens
+	};
+}
+/** What stands for an option in an instance's line: nothing for a host; undefined if it does not say where to listen. */
+function placeOf$1(option, value) {
+	if (!option.startsWith("-")) return void 0;
+	if (/(?:^|\]|[\w.]):\d{2,5}(?:,|$)/.test(value)) return `${option}=127.0.0.1:{port}`;
+	if (ports.includes(option)) return `${option}={port}`;
+	if (option === "-p" && /^(?:\d+|\$\{?\w+\}?)$/.test(value)) return "--port={port}";
+	return hosts.includes(option) || option === "-H" || option === "-h" ? "" : void 0;
+}
+const known = /* @__PURE__ */ new WeakMap();
+function programsOf$1(sources) {
+	const before = known.get(sources);
+	if (before !== void 0) return before;
+	const found = ownPrograms(sources.files).flatMap((program) => {
+		const located = sources.modules.locate(program.module);
+		if (located === void 0) return [];
+		const reached = reachedFrom(located.file, sources);
+		return [{
+			...program,
+			...located,
+			reached,
+			start: startOf(program, located, sources)
+		}];
+	});
+	known.set(sources, found);
+	return found;
+}
+/** The file and what it imports of its own package, as deep as that goes. */
+function reachedFrom(file, { modules }) {
+	const found = [file];
+	for (let index = 0; index < found.length && found.length < most$2; index++) {
+		const module = modules.module(found[index] ?? "");
+		if (module === void 0) continue;
+		for (const name of [...Object.values(module.imports), ...module.star]) {
+			const next = (name.split(".", 1)[0] === module.module.split(".", 1)[0] ? [name, name.replace(/\.[^.]+$/, "")] : []).map((place) => modules.fileOf(place)).find((each) => each !== void 0);
+			if (next !== void 0 && !found.includes(next)) found.push(next);
+		}
+	}
+	return found;
+}
+/** The commands that take a port, those that are called after serving first. */
+function listenersOf({ reached }, { modules }) {
+	if (!reached.flatMap((file) => modules.module(file) ?? []).some(({ imports }) => Object.values(imports).some((name) => servers$1.test(name)))) return [];
+	const found = reached.flatMap((file) => (modules.module(file)?.commands ?? []).flatMap((command) => {
+		const options = listening$2(command.options);
+		return options === void 0 ? [] : [{
+			file,
+			command,
+			...options
+		}];
+	}));
+	const weight = ({ command: { name } }) => serving.test(name) ? 0 : name === "" ? 1 : 2;
+	return found.filter((each) => weight(each) < 2 || each.options.includes("127.0.0.1")).toSorted((a, b) => weight(a) - weight(b));
+}
+function listening$2(options) {
+	const first = (names) => names.find((name) => options.includes(name));
+	const [port, address] = [first(ports), first(addresses)];
+	const own = [`${port?.replace(/port$/, "host")}`, `${port?.replace(/port$/, "address")}`];
+	const host = first(port === "--port" ? hosts : own);
+	if (port !== void 0) return {
+		options: `${host === void 0 ? "" : `${host}=127.0.0.1 `}${port}={port}`,
+		takes: port
+	};
+	return address === void 0 ? void 0 : {
+		options: `${address}=127.0.0.1:{port}`,
+		takes: address
+	};
+}
+/** The word that chooses the command; none for the only one. */
+function nameOf({ call }, { name, alone }) {
+	return alone && (call.replaceAll("_", "-") === name || name === "main") ? "" : name;
+}
+function candidate(program, { file, command, options, takes }, rest, why) {
+	const line = [
+		program.start,
+		rest,
+		options
+	].filter((each) => each !== "").join(" ");
+	const needs = command.needs.map((each) => `\`${each}\``).join(" and ");
+	const at = `${file}:${command.line}`;
+	return {
+		...base(program),
+		command: line,
+		why: [...why, `${at} takes ${takes}`],
+		...needs !== "" && { caution: `${at} also needs ${needs}: give the whole line` }
+	};
+}
+function base({ path }) {
+	return {
+		kind: "command",
 		bind: "port",
-		why: [why],
-		caution: takesPort ? `${file} takes a port, and server.bind asks for a socket` : `${file} reads no --port, so two instances would listen on the same port: let it read one, such as \`define("port", type=int)\``
+		...path !== "" && { env: { PYTHONPATH: path } }
 	};
 }
-function ofAiohttp(application, module, bind) {
-	const { file, app, needs, path, framework } = application;
-	const found = module === void 0 ? void 0 : listens(file, module, bind);
-	const why = `${file} imports aiohttp`;
-	const env = path === "" ? {} : { env: { PYTHONPATH: path } };
-	if (found !== void 0 && (found.bind === void 0 || needs.length > 0)) {
-		const { how, ...rest } = found;
-		return {
-			kind: "aiohttp",
-			...rest,
-			why: [why, how]
-		};
-	}
-	if (needs.length === 0) return {
-		kind: "aiohttp",
-		app,
-		...env,
-		why: [why]
-	};
-	return {
-		kind: "aiohttp",
-		app,
-		...env,
-		why: [`${why} (${framework})`],
-		caution: needing(application)
-	};
-}
-/** What a person has to do about a function that cannot be called as it is. */
-function needing({ app, needs, file, line }) {
-	const name = app.slice(app.indexOf(":") + 1).replace(/\(.*$/, "");
-	return `${name} in ${file}:${line} needs ${needs.map((each) => `\`${each}\``).join(" and ")}, which cutover cannot give: give the call yourself, such as \`app = ${name}(...)\` in a file of its own`;
+/** A release has the project's files and its requirements, and not the programs that installing it would make. */
+function startOf(program, { file, path }, { files, modules }) {
+	const { name, module, call, isCommandOf = false } = program;
+	const [top = ""] = module.split(".", 1);
+	const main = [
+		path,
+		top,
+		"__main__.py"
+	].filter((part) => part !== "").join("/");
+	const imported = Object.values(modules.module(main)?.imports ?? {});
+	if (files.exists(main) && (main === file || isCommandOf || imported.includes(`${module}.${call}`))) return `python -m ${top}${isCommandOf ? ` ${name}` : ""}`;
+	if (modules.module(file)?.main === true) return `python -m ${module}`;
+	return `python -c 'from ${module} import ${call}; ${call}()'`;
 }
 // shared/detect/server-command.ts
 /** Options of these servers that take no value. All others do. */
@@ -30193,6 +30074,398 @@ function serverOf(step, files) {
 		...found,
 		paths
 	};
+}
+// shared/detect/paste.ts
+/**
+* Pyramid's own shape: `main(global_config, **settings)` gets its arguments from an .ini file that PasteDeploy reads.
+* @returns undefined if the project has none
+*/
+function ofPaste({ file, path }, { files }) {
+	const all = (files.paths?.() ?? []).filter((each) => /^[\w.-]+\.ini$/.test(each) && applies.test(files.read(each) ?? ""));
+	const weight = (name) => /prod|live|deploy/.test(name) ? 0 : /dev|test|local/.test(name) ? 2 : 1;
+	const [ini] = all.toSorted((a, b) => weight(a) - weight(b));
+	if (ini === void 0) return void 0;
+	const egg = /^\s*use\s*=\s*(egg:\S+)/m.exec(files.read(ini) ?? "")?.[1];
+	const installed = /^\s*(?:-e\s*)?\.(?:\[[^\]]*\])?\s*$/m.test(files.read("requirements.txt") ?? "");
+	return {
+		kind: "command",
+		command: pasteCommand(ini),
+		...path !== "" && { env: { PYTHONPATH: path } },
+		why: [`${file} is Pyramid`, ini],
+		...egg !== void 0 && !installed && { caution: `${ini} names the project as ${egg}, which only an installed project has: add a line \`.\` to requirements.txt, or write \`use = call:package:main\`` }
+	};
+}
+const applies = /^\[(?:app|composite):/m;
+// shared/detect/process-command.ts
+/** Long enough for most jobs, and told in the comment of what is written. */
+const jobs = "10m";
+const worker = {
+	name: "worker",
+	stopTimeout: jobs
+};
+const scheduler = {
+	name: "scheduler",
+	overlap: false
+};
+const huey = {
+	name: "huey",
+	overlap: false,
+	stopSignal: "INT",
+	stopTimeout: jobs
+};
+const ifWorker = (args) => args.includes("worker") || args.includes("worker-pool") ? worker : void 0;
+/** Workers and schedulers that are known by their program. */
+const programs = {
+	celery: celery$1,
+	rq: ifWorker,
+	rqworker: () => worker,
+	rqscheduler: () => scheduler,
+	huey_consumer: () => huey,
+	"huey_consumer.py": () => huey,
+	"huey.bin.huey_consumer": () => huey,
+	dramatiq: () => worker,
+	periodiq: () => scheduler,
+	arq: () => worker,
+	saq: () => worker,
+	taskiq: (args) => args.includes("scheduler") ? scheduler : ifWorker(args, []),
+	procrastinate: ifWorker,
+	python: ([script, command = ""]) => script?.endsWith("manage.py") ? managed[command] : void 0
+};
+/** Commands of Django's manage.py. */
+const managed = {
+	qcluster: {
+		name: "qcluster",
+		overlap: false,
+		stopTimeout: jobs
+	},
+	run_huey: huey,
+	djangohuey: huey,
+	rqworker: worker,
+	rundramatiq: worker,
+	db_worker: worker,
+	procrastinate: worker,
+	process_tasks: worker,
+	runworker: { name: "channels" },
+	rqscheduler: scheduler,
+	runapscheduler: scheduler,
+	runscheduler: scheduler,
+	scheduler,
+	startscheduler: scheduler
+};
+function celery$1(args, given) {
+	const words = withoutFiles(given);
+	const has = (word) => args.includes(word);
+	if (has("beat")) return {
+		name: "beat",
+		overlap: false,
+		command: outside(words)
+	};
+	if (has("worker") && (has("-B") || has("--beat"))) return {
+		name: "beat",
+		overlap: false,
+		command: outside(words)
+	};
+	if (has("worker")) return {
+		...worker,
+		...!hostname(args) && { command: named$4(words) }
+	};
+	return has("flower") ? { name: "flower" } : void 0;
+}
+/** supervisor keeps the log, and a release is read-only. */
+function withoutFiles(words) {
+	const files = /^(?:-f|--logfile|--pidfile|--detach|-D)(?:=|$)/;
+	return words.filter((word, index) => !files.test(word) && !/^(?:-f|--logfile|--pidfile)$/.test(words[index - 1] ?? ""));
+}
+/** beat keeps its schedule, and older ones a pid, in files where it runs, and a release is read-only. */
+function outside(words) {
+	const has = (option) => words.some((word) => option.test(word));
+	const schedule = has(/^(?:-s|--schedule|-S|--scheduler)(?:=|$)/) ? [] : ["--schedule", "{shared}/celerybeat-schedule"];
+	return joined([
+		...words,
+		...schedule,
+		...has(/^--pidfile/) ? [] : ["--pidfile="]
+	]);
+}
+const hostname = (args) => args.some((word) => /^(?:-n|--hostname)(?:=|$)/.test(word));
+/** Two workers at once, as in a hand-over, need two names. */
+function named$4(words) {
+	return `${joined(words)} --hostname {instance}-{run}@%h`;
+}
+/** A command line of words: those with spaces and the like in quotes. */
+function joined(words) {
+	return words.map((word) => /^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word}'`).join(" ");
+}
+/**
+* The worker or scheduler that a command starts.
+* @param given the name that a Procfile or a compose file gives it; any command under one counts
+*/
+function processOf(step, why, given) {
+	const found = programs[step.program]?.(step.args, [step.program, ...step.args]);
+	if (found === void 0 && given === void 0) return void 0;
+	const { name, command, ...rest } = found ?? { name: given ?? "" };
+	const python = step.program.includes(".") && !/\.(?:py|sh)$/.test(step.program) ? ["python", "-m"] : [];
+	const line = command ?? joined([
+		...python,
+		step.program,
+		...step.args
+	]);
+	const env = Object.entries(step.env).map(([key, value]) => `${key}=${value}`);
+	return {
+		name: processNameOf(given ?? name),
+		command: env.length === 0 ? line : `env ${joined(env)} ${line}`,
+		...schedules.test(given ?? "") && { overlap: false },
+		...rest,
+		why
+	};
+}
+const schedules = /beat|sched|clock|cron/i;
+/** As `processes` in cutover.yml takes it. */
+function processNameOf(name) {
+	const plain = name.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+|-+$/g, "").slice(0, 32);
+	return plain === "" || plain === "web" ? "worker" : plain;
+}
+const prepares = [
+	/^python \S*manage\.py migrate\b/,
+	/^(?:python -m )?alembic upgrade\b/,
+	/^(?:python -m )?flask db upgrade\b/,
+	/^django-admin migrate\b/,
+	/^(?:aerich|piccolo migrations) upgrade\b|^tortoise upgrade\b/
+];
+/** The command line of a step that prepares the database, as `release.command` takes it. */
+function preparationOf({ program, args }) {
+	const line = joined([program, ...args]);
+	return prepares.some((pattern) => pattern.test(line)) ? line : void 0;
+}
+// shared/detect/python-modules.ts
+const empty = {
+	modules: {},
+	skipped: [],
+	complete: true
+};
+/** A chain of names longer than this is a circle, or nobody's. */
+const longest$1 = 8;
+/** What takes an application and is none. */
+const extensions = /(?:^|\.)(?:\w*(?:Group|Manager|Client|Extension|Toolbar|Instrumentator|Instrumentor)|Migrate|SQLAlchemy|MongoEngine|PyMongo|SocketIO|Sock|Api|CORS|Bcrypt|Babel|Bootstrap\d?|Mail|Admin|Limiter|Cache|Moment|CSRFProtect|Celery|JWT|Compress|Talisman|Session|Marshmallow|OAuth|Swagger|FlaskRedis|(?:HTTP|WSGI)?Server|Config)$/;
+/** The modules of a project, and what their names mean: names are followed from module to module. */
+var PythonModules = class {
+	scan;
+	#files;
+	#byName = /* @__PURE__ */ new Map();
+	constructor(files) {
+		this.#files = files;
+		this.scan = files.python?.() ?? empty;
+		for (const [file, module] of Object.entries(this.scan.modules)) if (!this.#byName.has(module.module) || file.endsWith("/__init__.py")) this.#byName.set(module.module, [file, module]);
+	}
+	/** The file of a module, below one of these folders, or below any folder at the top that is no package. */
+	locate(module, folders = []) {
+		const stem = module.replaceAll(".", "/");
+		const candidates = [.../* @__PURE__ */ new Set([
+			...folders,
+			"",
+			"src",
+			...this.#loose()
+		])];
+		for (const path of candidates) {
+			const base = path === "" ? stem : `${path}/${stem}`;
+			const file = [`${base}/__init__.py`, `${base}.py`].find((each) => this.#files.exists(each));
+			if (file !== void 0) return {
+				file,
+				path
+			};
+		}
+	}
+	/** Folders at the top that are no packages: a script in one of them has the folder itself on its path. */
+	#loose() {
+		return this.#files.folders().filter((name) => !name.startsWith(".") && !this.#files.exists(`${name}/__init__.py`));
+	}
+	/** The file of a module that was read, by its name. */
+	fileOf(module) {
+		return this.#byName.get(module)?.[0];
+	}
+	module(file) {
+		return this.scan.modules[file];
+	}
+	/** Whether a file has, or may have, this name: a star import or `__getattr__` can supply any. */
+	has(file, name) {
+		const text = this.#files.read(file) ?? "";
+		return new RegExp(`(?<!\\w)${name}(?!\\w)|import \\*|def __getattr__`).test(text);
+	}
+	/** What `name` in a file is; undefined if its text does not show it. */
+	meaning(file, name, depth = 0) {
+		const module = this.scan.modules[file];
+		if (module === void 0 || depth > longest$1) return void 0;
+		const made = module.functions.find((each) => each.name === name);
+		if (made !== void 0) return this.#ofFunction(file, made, depth);
+		for (const { value } of module.assigned.filter((each) => each.name === name).toReversed()) {
+			const framework = this.framework(file, value, depth + 1);
+			if (framework !== void 0) return { framework };
+		}
+		const imported = module.imports[name];
+		if (imported !== void 0) return this.#elsewhere(file, imported, depth + 1);
+		for (const star of module.star) {
+			const found = this.#elsewhere(file, `${star}.${name}`, depth + 1);
+			if (found !== void 0) return found;
+		}
+	}
+	/** The framework of what an expression of this file makes. */
+	framework(file, value, depth = 0) {
+		if (depth > longest$1) return void 0;
+		if (value.name != null) {
+			const found = this.#plain(this.#named(file, value.name, depth));
+			const [, owner] = /^(.*)\.(?:server|wsgi_app|asgi_app|app)$/.exec(value.name) ?? [];
+			if (found !== void 0 || owner === void 0) return found;
+			const wrapped = this.#plain(this.#named(file, owner, depth));
+			return wrapped?.name === "Dash" ? madeBy("flask.Flask") : wrapped;
+		}
+		if (value.call == null) return void 0;
+		const direct = madeBy(value.call) ?? madeBy(value.call.replace(/^.*\.(?=make_wsgi_app$|wsgifunc$)/, "?."));
+		if (direct !== void 0 && direct.name !== "WSGI") return direct;
+		const inner = this.#named(file, value.call, depth);
+		if (inner?.factory !== void 0) return inner.framework;
+		if (extensions.test(value.call)) return void 0;
+		return value.args?.flatMap((arg) => arg == null ? [] : this.framework(file, arg, depth + 1) ?? [])[0] ?? direct ?? this.#ofClass(file, value.call);
+	}
+	#plain(meaning) {
+		return meaning?.factory === void 0 || meaning.factory.gateway !== null ? meaning?.framework : void 0;
+	}
+	#ofFunction(file, made, depth) {
+		if (made.gateway !== null) {
+			const framework = madeBy(made.gateway);
+			return framework && { framework };
+		}
+		for (const value of made.returns) {
+			const framework = this.framework(file, value, depth + 1);
+			if (framework !== void 0) return {
+				framework,
+				factory: made
+			};
+		}
+	}
+	#ofClass(file, call) {
+		const name = call.slice(call.lastIndexOf(".") + 1);
+		const found = (this.#byName.get(call.slice(0, Math.max(0, call.lastIndexOf("."))))?.[1] ?? this.scan.modules[file])?.classes[name];
+		if (found === void 0) return void 0;
+		return found.bases.map(madeBy).find((each) => each !== void 0) ?? (found.gateway === null ? void 0 : madeBy(found.gateway));
+	}
+	/** A dotted name as this file sees it: its own, or one of another module. */
+	#named(file, name, depth) {
+		const own = this.scan.modules[file]?.module ?? "";
+		const prefix = own === "" ? "" : `${own}.`;
+		if (name.startsWith(prefix) && !name.slice(prefix.length).includes(".")) return this.meaning(file, name.slice(prefix.length), depth + 1);
+		return this.#elsewhere(file, name, depth + 1);
+	}
+	#elsewhere(from, dotted, depth) {
+		const cut = dotted.lastIndexOf(".");
+		const [module, name] = [dotted.slice(0, Math.max(0, cut)), dotted.slice(cut + 1)];
+		const direct = madeBy(dotted);
+		const [file] = this.#byName.get(module) ?? this.#neighbour(from, module) ?? [];
+		if (file !== void 0) return this.meaning(file, name, depth);
+		return direct === void 0 ? void 0 : { framework: direct };
+	}
+	/** A script imports what lies next to it, also if its folder is no package. */
+	#neighbour(from, module) {
+		const stem = `${from.includes("/") ? from.slice(0, from.lastIndexOf("/") + 1) : ""}${module.replaceAll(".", "/")}`;
+		for (const file of [`${stem}/__init__.py`, `${stem}.py`]) {
+			const found = this.scan.modules[file];
+			if (found !== void 0) return [file, found];
+		}
+	}
+};
+// shared/detect/scripts.ts
+const sockets = [
+	"path",
+	"socket",
+	"unix-socket",
+	"uds",
+	"unix",
+	"sock"
+];
+/** How a script that listens by itself gets its address: by an option, or a variable, that it reads. */
+function listens(file, { options, environ }, bind) {
+	const takes = (option) => options.includes(`--${option}`) || options.includes(option);
+	const socket = sockets.find(takes);
+	if (socket !== void 0 && bind !== "port") return {
+		command: `python ${file} --${socket}={socket}`,
+		how: `it takes --${socket}`
+	};
+	if (bind === "socket") return void 0;
+	if (takes("port")) return {
+		command: `python ${file} --port={port}`,
+		how: "it takes --port",
+		bind: "port"
+	};
+	const variable = environ.find((name) => /^(?:\w+_)?PORT$/.test(name) && !/DB|REDIS|PG|SQL|MAIL|SMTP|MONGO/.test(name));
+	if (variable === void 0) return void 0;
+	return {
+		command: `env ${variable}={port} python ${file}`,
+		how: `it reads ${variable}`,
+		bind: "port"
+	};
+}
+/** A script that is run by itself: a Tornado or aiohttp server, or one that starts another framework's. */
+function scriptCandidates(modules, files, file, bind) {
+	const module = modules.module(file);
+	if (module === void 0) return [];
+	if (isTornado(module)) return [ofTornado(file, module, bind)];
+	const application = applicationOf(modules, files, file);
+	return application?.speaks === "aiohttp" ? [ofAiohttp(application, module, bind)] : [];
+}
+/** It imports what serves, and not only Tornado's client; and it starts something. */
+function isTornado({ imports, runs, star }) {
+	return [...Object.values(imports), ...star.map((name) => `${name}.`)].some((name) => /^tornado(?:\.(?:web|httpserver|websocket)(?:\.|$)|$)/.test(name)) && runs.some(({ what }) => /(?:^|\.)(?:listen|start|bind|run|serve_forever)$/.test(what));
+}
+function ofTornado(file, module, bind) {
+	const found = listens(file, module, bind);
+	const why = `${file} imports tornado`;
+	if (found !== void 0) {
+		const { how, ...rest } = found;
+		return {
+			kind: "tornado",
+			...rest,
+			why: [why, how]
+		};
+	}
+	const takesPort = listens(file, module, void 0) !== void 0;
+	return {
+		kind: "tornado",
+		command: `python ${file} --port={port}`,
+		bind: "port",
+		why: [why],
+		caution: takesPort ? `${file} takes a port, and server.bind asks for a socket` : `${file} reads no --port, so two instances would listen on the same port: let it read one, such as \`define("port", type=int)\``
+	};
+}
+function ofAiohttp(application, module, bind) {
+	const { file, app, needs, path, framework } = application;
+	const found = module === void 0 ? void 0 : listens(file, module, bind);
+	const why = `${file} imports aiohttp`;
+	const env = path === "" ? {} : { env: { PYTHONPATH: path } };
+	const parses = module?.assigned.some(({ value }) => /\.parse_(?:known_)?args$/.test(value.call ?? "")) === true;
+	if (found !== void 0 && (found.bind === void 0 || needs.length > 0 || parses)) {
+		const { how, ...rest } = found;
+		return {
+			kind: "aiohttp",
+			...rest,
+			why: [why, how]
+		};
+	}
+	if (needs.length === 0) return {
+		kind: "aiohttp",
+		app,
+		...env,
+		why: [why]
+	};
+	return {
+		kind: "aiohttp",
+		app,
+		...env,
+		why: [`${why} (${framework})`],
+		caution: needing(application)
+	};
+}
+/** What a person has to do about a function that cannot be called as it is. */
+function needing({ app, needs, file, line }) {
+	const name = app.slice(app.indexOf(":") + 1).replace(/\(.*$/, "");
+	return `${name} in ${file}:${line} needs ${needs.map((each) => `\`${each}\``).join(" and ")}, which cutover cannot give: give the call yourself, such as \`app = ${name}(...)\` in a file of its own`;
 }
 // node_modules/yaml/dist/nodes/identity.js
 var require_identity = /* @__PURE__ */ __commonJSMin(((exports) => {
@@ -36829,6 +37102,8 @@ function uwsgiFiles(files) {
 	const others = (files.paths?.() ?? []).filter((path) => /(?:^|\/)\w*uwsgi\w*\.(?:ini|ya?ml)$/i.test(path));
 	return [.../* @__PURE__ */ new Set([...usual$2, ...others])].filter((path) => files.exists(path));
 }
+/** `env` stands in a file as often as there are variables. */
+const djangoSettings = /^[ \t]*env[ \t]*=[ \t]*DJANGO_SETTINGS_MODULE[ \t]*=[ \t]*([\w.]+)[ \t]*$/m;
 /** What uWSGI's settings serve; undefined if they name no application that the project has. */
 function uwsgiSettings(file, { files, modules }) {
 	const values = read(file, files.read(file) ?? "");
@@ -36843,10 +37118,15 @@ function uwsgiSettings(file, { files, modules }) {
 	const app = `${module}:${name ?? get("callable") ?? "application"}`;
 	const located = modules.locate(module, folders);
 	if (located === void 0) return void 0;
+	const settings = djangoSettings.exec(files.read(file) ?? "")?.[1];
+	const env = {
+		...located.path !== "" && { PYTHONPATH: located.path },
+		...settings !== void 0 && { DJANGO_SETTINGS_MODULE: settings }
+	};
 	return {
 		kind: "uwsgi",
 		app,
-		...located.path === "" ? {} : { env: { PYTHONPATH: located.path } },
+		...Object.keys(env).length > 0 && { env },
 		config_file: file,
 		why: [`there is ${file}`]
 	};
@@ -36894,9 +37174,9 @@ function findingsOf({ line, why, variables, process }, sources) {
 	const processes = [];
 	let release;
 	for (const step of stepsOf(line, sources.files, variables)) {
-		const found = process === void 0 ? serverOf(step, sources.files) : void 0;
+		const found = process === void 0 ? serversOf(step, why, sources) : void 0;
 		if (found !== void 0) {
-			servers.push(...candidatesOf(found, step, why, sources));
+			servers.push(...found);
 			continue;
 		}
 		const preparation = preparationOf(step);
@@ -36914,6 +37194,13 @@ function findingsOf({ line, why, variables, process }, sources) {
 		processes,
 		...release !== void 0 && { release }
 	};
+}
+/** What a command serves; undefined if it serves nothing. */
+function serversOf(step, why, sources) {
+	const found = serverOf(step, sources.files);
+	if (found !== void 0) return candidatesOf(found, step, why, sources);
+	const own = ofOwnProgram(step, why, sources);
+	return own.length === 0 ? void 0 : own;
 }
 const harmless = new Set("echo set sleep mkdir ls cat test [ chmod chown rm wait exit source . pip make npm npx yarn pnpm node tailwindcss webpack docker redis-server postgres mailhog mailpit nginx".split(" "));
 /** The candidates for a command: none if what it names is not in the project. */
@@ -36994,15 +37281,29 @@ function served(speaks, parts, why, { clues }) {
 		why: [why, ...server.why]
 	}));
 }
+/** A project without any requirements needs the framework that its files import. */
+function missingPackage(framework, { clues: { names, systemPackages } }) {
+	const [name] = frameworks.filter((each) => each.name === framework).flatMap(({ packages }) => packages);
+	return names !== void 0 || systemPackages || name === void 0 ? {} : { extra: [name] };
+}
 /** The candidates of an application that was found in Python files. */
 function ofApplication(application, sources, why) {
 	const { app, file, framework, speaks, needs, path } = application;
-	if (speaks === "aiohttp") return [ofAiohttp(application, sources.modules.module(file), sources.bind)];
+	const paste = framework === "Pyramid" && needs.length > 0 ? ofPaste(application, sources) : void 0;
+	if (paste !== void 0) return [paste];
+	const missing = missingPackage(framework, sources);
+	if (speaks === "aiohttp") return [{
+		...ofAiohttp(application, sources.modules.module(file), sources.bind),
+		...missing
+	}];
 	return served(speaks, {
 		app,
 		...path !== "" && { env: { PYTHONPATH: path } },
 		...needs.length > 0 && { caution: needing(application) }
-	}, why ?? `${file} is ${framework}`, sources);
+	}, why ?? `${file} is ${framework}`, sources).map((each) => ({
+		...each,
+		...missing.extra && { extra: [...missing.extra, ...each.extra ?? []] }
+	}));
 }
 /** A file or a module that a command names: `flask --app shop run`, `fastapi run shop/main.py`, `python main.py`. */
 function ofScript(found, script, step, why, sources) {
@@ -37047,8 +37348,11 @@ function ofListener(file, { args }, why, { modules, bind }) {
 		bind: "port",
 		why: [why]
 	}];
-	const found = listens(file, module, "port");
-	if (found === void 0) return [];
+	const found = listens(file, withSettings$1(module, modules), "port");
+	if (found === void 0) return [{
+		...unheard(file),
+		why: [why]
+	}];
 	return [{
 		kind: "command",
 		command: found.command,
@@ -37056,7 +37360,24 @@ function ofListener(file, { args }, why, { modules, bind }) {
 		why: [why, found.how]
 	}];
 }
-const listening$1 = /^(?:cherrypy\.(?:quickstart|engine\.start)|bottle\.run)$/;
+/** Its variables with those that settings which it imports read. */
+function withSettings$1(module, modules) {
+	const imported = Object.values(module.imports).map((name) => name.replace(/\.[^.]+$/, "")).flatMap((name) => modules.module(modules.locate(name)?.file ?? "")?.environ ?? []);
+	return {
+		...module,
+		environ: [...module.environ, ...module.options.length > 0 ? [] : imported]
+	};
+}
+/** A script whose port is fixed: two instances cannot have it. */
+function unheard(file) {
+	return {
+		kind: "command",
+		command: `env PORT={port} python ${file}`,
+		bind: "port",
+		caution: `${file} reads no port, so two instances would listen on the same one: let it read one, such as \`int(os.environ["PORT"])\``
+	};
+}
+const listening$1 = /^(?:cherrypy\.(?:quickstart|engine\.start)|bottle\.run)$|\.loop\.create_server$/;
 function scriptFile(given, folders, { files, modules }) {
 	if (given.includes("/") || given.endsWith(".py")) {
 		const path = given.endsWith(".py") ? given : `${given}.py`;
@@ -37075,8 +37396,9 @@ function scriptFile(given, folders, { files, modules }) {
 /**
 * Workers and schedulers that a project needs by its packages and its code, where nobody wrote down how they start: without
 * them jobs wait for ever.
+* @param path the folder that is on Python's path
 */
-function backgroundOf(sources, django) {
+function backgroundOf(sources, django, path = "") {
 	const { names, where } = sources.clues;
 	if (names === void 0) return [];
 	const packages = [...inDjango].flatMap(([name, command]) => django !== void 0 && names.has(name) ? [[`python ${django.manage} ${command}`, `${where} has ${name}`]] : []);
@@ -37087,7 +37409,7 @@ function backgroundOf(sources, django) {
 	return [
 		...packages,
 		...commands,
-		...names.has("celery") ? celery(sources) : [],
+		...names.has("celery") ? celery(sources, path) : [],
 		...rq(sources, packages)
 	].flatMap(([line, why]) => findingsOf({
 		line,
@@ -37104,7 +37426,7 @@ const inDjango = /* @__PURE__ */ new Map([
 	["django-background-tasks", "process_tasks"]
 ]);
 /** The application of Celery in the project's files, and its beat if there is a schedule. */
-function celery({ modules, files, clues }) {
+function celery({ modules, files, clues }, path) {
 	const found = Object.entries(modules.scan.modules).flatMap(([file, { module, assigned }]) => assigned.filter(({ value }) => value.call?.endsWith(".Celery") === true).map(({ name, line }) => ({
 		file,
 		module,
@@ -37114,8 +37436,9 @@ function celery({ modules, files, clues }) {
 	const [app] = found;
 	if (app === void 0 || found.some(({ module }) => module !== app.module)) return [];
 	const usual = app.name === "app" || app.name === "celery";
-	const module = app.module.replace(/\.celery$/, "");
-	const start = `celery -A ${usual ? module : `${app.module}:${app.name}`}`;
+	const above = path === "" || path === "src" ? "" : `${path.replaceAll("/", ".")}.`;
+	const module = app.module.startsWith(above) ? app.module.slice(above.length) : app.module;
+	const start = `celery -A ${usual ? module.replace(/\.celery$/, "") : `${module}:${app.name}`}`;
 	const why = `${app.file}:${app.line} is Celery`;
 	const stored = clues.names?.has("django-celery-beat") === true;
 	const scheduled = Object.keys(modules.scan.modules).find((file) => /\bbeat_schedule\b|\bCELERY_?BEAT_SCHEDULE\b|\badd_periodic_task\(/.test(files.read(file) ?? ""));
@@ -37202,16 +37525,21 @@ function ofToml(text) {
 	const poetry = table$1(value, "tool", "poetry");
 	const tables = [
 		table$1(poetry, "dependencies"),
-		...Object.values(table$1(poetry, "group")).map((group) => table$1(group, "dependencies")),
+		...live(table$1(poetry, "group")).map((group) => table$1(group, "dependencies")),
 		table$1(value, "packages")
 	];
 	const project = table$1(value, "project");
 	return [
 		...texts(project.dependencies),
-		...Object.values(table$1(project, "optional-dependencies")).flatMap(texts),
-		...Object.values(table$1(value, "dependency-groups")).flatMap(texts),
+		...live(table$1(project, "optional-dependencies")).flatMap(texts),
+		...live(table$1(value, "dependency-groups")).flatMap(texts),
 		...tables.flatMap((each) => Object.entries(each).map(([name, given]) => withExtras(name, given)))
 	];
+}
+/** The groups that a release may get: what only tests need shows nothing of what serves. */
+function live(groups) {
+	const other = /^(?:tests?|testing|dev|develop|development|docs?|documentation|lint|linting|typing|types|ci)$/;
+	return Object.entries(groups).flatMap(([name, group]) => other.test(name) ? [] : [group]);
 }
 function withExtras(name, given) {
 	const extras = isTable$2(given) ? texts(given.extras) : [];
@@ -37240,13 +37568,15 @@ function djangoOf({ files, modules }) {
 	const from = [wsgi?.file, asgi?.file].find((file) => file !== void 0 && settingsOf(file, modules, files) !== void 0);
 	const settings = from === void 0 ? own : settingsOf(from, modules, files);
 	const production = settings === void 0 ? void 0 : productionOf(settings, path, modules);
-	const module = production ?? settings;
+	const unnamed = settings === void 0 ? unnamedSettings(path, packages, modules) : void 0;
+	const module = production ?? settings ?? unnamed;
 	return {
 		manage,
 		path,
 		...module !== void 0 && { settings: {
 			module,
 			from: from ?? manage,
+			...unnamed !== void 0 && { unnamed: true },
 			...production !== void 0 && settings !== void 0 && { developing: settings }
 		} },
 		...wsgi && { wsgi },
@@ -37267,6 +37597,21 @@ function productionOf(settings, path, modules) {
 		"live",
 		"deploy"
 	].map((other) => `${base ?? ""}${start}${other}`).find((module) => modules.locate(module, [path]) !== void 0);
+}
+/** Settings that no file names: those for production, or the ones that all others are made from. */
+function unnamedSettings(path, packages, modules) {
+	const names = [
+		"settings.production",
+		"settings.prod",
+		"settings",
+		"settings.base",
+		"config.settings"
+	];
+	return packages.flatMap((name) => names.map((settings) => `${name}.${settings}`)).find((module) => hasApps(modules, modules.locate(module, [path])?.file));
+}
+function hasApps(modules, file) {
+	const found = file === void 0 ? void 0 : modules.module(file);
+	return found !== void 0 && ("ROOT_URLCONF" in found.strings || found.star.length > 0);
 }
 function manageFile(files) {
 	return ["manage.py", ...(files.paths?.() ?? []).filter((path) => /^(?:[^/]+\/){1,2}manage\.py$/.test(path))].find((path) => /django/i.test(files.read(path) ?? "") && !/flask/i.test(files.read(path) ?? ""));
@@ -37347,7 +37692,7 @@ function at$1(file, line) {
 }
 // shared/detect/sources/compose.ts
 const isTable$1 = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
-const largest$3 = 2e5;
+const largest$4 = 2e5;
 /** The compose files: those of production come first, those for developing and testing last. */
 function composeFiles(sources) {
 	const found = (sources.files.paths?.() ?? []).filter((path) => {
@@ -37383,7 +37728,7 @@ function isOurs(file, context, { files }) {
 function fromCompose(sources) {
 	const all = composeFiles(sources).map((file) => {
 		const text = sources.files.read(file) ?? "";
-		return text.length > largest$3 ? [] : servicesOf(text).filter(({ context }) => isOurs(file, context, sources)).map((each) => ofService(file, each, sources));
+		return text.length > largest$4 ? [] : servicesOf(text).filter(({ context }) => isOurs(file, context, sources)).map((each) => ofService(file, each, sources));
 	});
 	return all.find((file) => file.some(({ servers }) => servers.length > 0)) ?? all.find((file) => file.some(({ processes }) => processes.length > 0)) ?? [];
 }
@@ -42989,7 +43334,7 @@ var require_main = /* @__PURE__ */ __commonJSMin(((exports) => {
 }));
 // shared/detect/sources/dockerfile.ts
 var import_main = require_main();
-const largest$2 = 2e5;
+const largest$3 = 2e5;
 /** The Dockerfiles of a project: that of production comes first, those for developing do not count. */
 function dockerfiles({ files }) {
 	const found = (files.paths?.() ?? []).filter((path) => {
@@ -43004,7 +43349,7 @@ function dockerfiles({ files }) {
 function fromDockerfiles(sources) {
 	const found = dockerfiles(sources).flatMap((file) => {
 		const text = sources.files.read(file) ?? "";
-		const run = text.length > largest$2 ? void 0 : lastCommand(text);
+		const run = text.length > largest$3 ? void 0 : lastCommand(text);
 		if (run === void 0) return [];
 		return [findingsOf({
 			line: run.line,
@@ -43087,6 +43432,55 @@ function releaseOf(line, { files }) {
 		line
 	] : line;
 }
+// shared/detect/sources/scripts.ts
+const largest$2 = 1e5;
+const starting = /(?:^|[-_])(?:run|serve|server|start|web|prod|production|gunicorn|uvicorn|up|backend|engine|app)(?:[-_]|$)/;
+const other$1 = /test|lint|docker|build|install|migrat|deploy|win|docs/;
+/** The targets of a Makefile that start a server. */
+function fromMakefile(sources) {
+	const file = [
+		"Makefile",
+		"makefile",
+		"GNUmakefile"
+	].find((name) => sources.files.exists(name));
+	const text = file === void 0 ? "" : sources.files.read(file) ?? "";
+	if (file === void 0 || text.length > largest$2) return [];
+	return firstThatServes(targetsOf(text).filter(({ name }) => starting.test(name) && !other$1.test(name)).map(({ recipe, line }) => findingsOf({
+		line: recipe,
+		why: at$1(file, line)
+	}, sources)));
+}
+/** A recipe's lines run in shells of their own, so `cd` holds for one line. */
+function targetsOf(text) {
+	const targets = [];
+	for (const [index, line] of text.split(/\r?\n/).entries()) {
+		const name = /^([A-Za-z][\w.-]*)\s*:(?!=)/.exec(line)?.[1];
+		const last = targets.at(-1);
+		if (name !== void 0) targets.push({
+			name,
+			recipe: "",
+			line: index + 1
+		});
+		else if (/^\t/.test(line) && last !== void 0) last.recipe += `${line.trim().replace(/^[@+-]+/, "")}\n`;
+	}
+	return targets;
+}
+/** Shell scripts that are called after starting: `run_server.sh`, `bin/start.sh`. */
+function fromShellScripts(sources) {
+	return firstThatServes((sources.files.paths?.() ?? []).filter((path) => {
+		const [, name = ""] = /^(?:(?:bin|deploy|docker)\/)?([\w.-]+)\.sh$/.exec(path) ?? [];
+		return (starting.test(name) || name.includes("entrypoint")) && !other$1.test(name) && !/dev|local/.test(name);
+	}).slice(0, 8).map((path) => findingsOf({
+		line: `sh ${path}`,
+		why: path
+	}, sources)));
+}
+function firstThatServes(found) {
+	return found.filter(({ servers }) => servers.length > 0).slice(0, 1).map(({ servers }) => ({
+		...none$1,
+		servers
+	}));
+}
 // shared/detect/sources/settings-files.ts
 /** uwsgi.ini and uwsgi.yaml. */
 function fromUwsgi(sources) {
@@ -43146,7 +43540,7 @@ function commandsIn(tasks) {
 }
 const servers = /^[\s$>`#-]*((?:[A-Z_]+=\S+\s+)*(?:(?:poetry|uv|pipenv|pdm) run )?(?:python[\d.]* -m )?(?:gunicorn|uvicorn|hypercorn|daphne|granian|waitress-serve|uwsgi|flask|fastapi)\s[^`#]*[\w)'"])/;
 const largest$1 = 3e5;
-/** A command line of the README that starts a server. The last of all, and only if the project has what it names. */
+/** A command line of the README that starts a server. The last of all, and only if the project has what it names: a path is its writer's. */
 function fromReadme(sources) {
 	const file = [
 		"README.md",
@@ -43165,13 +43559,16 @@ function fromReadme(sources) {
 			line: command,
 			why: at$1(file, index + 1)
 		}, sources)];
-	}).filter(({ servers }) => servers.length > 0).slice(0, 1).map(({ servers }) => ({
+	}).map((each) => ({
+		...each,
+		servers: each.servers.filter(({ app = "" }) => !/["']\//.test(app))
+	})).filter(({ servers }) => servers.length > 0).slice(0, 1).map(({ servers }) => ({
 		...none$1,
 		servers
 	}));
 }
 // shared/detect/sources/units.ts
-const most = 12;
+const most$1 = 12;
 const largest = 1e5;
 /** Programs of supervisor's files in the project. */
 function fromSupervisor(sources) {
@@ -43183,7 +43580,7 @@ function fromSystemd(sources) {
 }
 function programsOf(sources, candidate, section, key, environment) {
 	const { files } = sources;
-	return (files.paths?.() ?? []).filter((path) => candidate.test(path)).slice(0, most).flatMap((file) => {
+	return (files.paths?.() ?? []).filter((path) => candidate.test(path)).slice(0, most$1).flatMap((file) => {
 		const text = files.read(file) ?? "";
 		if (text.length > largest || text.includes("\0")) return [];
 		return readIni(text).flatMap(({ name, line, values }) => {
@@ -43208,6 +43605,26 @@ function programsOf(sources, candidate, section, key, environment) {
 function assignments(text) {
 	return [...text.matchAll(/"?([A-Za-z_]\w*)=(?:"([^"]*)"|'([^']*)'|([^\s,"]*))/g)].map(([, name = "", a, b, c]) => [name, a ?? b ?? c ?? ""]);
 }
+// shared/detect/unanswered.ts
+/** What was looked for, in a person's words. */
+function lookedFor({ names, where }) {
+	return [
+		"manage.py with the WSGI or ASGI application of its settings",
+		"a server in Procfile, Dockerfile, compose files, files of supervisor and systemd, uwsgi.ini, gunicorn.conf.py, pyproject.toml, Makefile, start scripts and README",
+		"WSGI and ASGI applications, aiohttp and Tornado in Python files, here and in folders below; programs of the project's own that take a port",
+		names === void 0 ? `${where}, which is not there` : `a server in ${where}`
+	];
+}
+const most = 3;
+/** Why there is no answer, as far as the project shows it: a framework that no file uses, and files that Python cannot read. */
+function unanswered$1({ clues, files, modules }) {
+	const [needed] = requiredFrameworks(clues.names ?? /* @__PURE__ */ new Set());
+	const unread = modules.scan.skipped.filter(([path, reason]) => reason.startsWith("SyntaxError") && web.test(files.read(path) ?? "")).slice(0, most).map(([path, reason]) => at$1(path, Number(/line (\d+)/.exec(reason)?.[1] ?? 1)));
+	const broken = unread.length === 0 ? [] : [`Python 3 cannot read ${unread.join(", ")}: is it Python 2?`];
+	if (needed === void 0) return broken;
+	return [`It needs ${needed.name} (${clues.where}), but none of its Python files makes an application of it that a server could start.`, ...broken];
+}
+const web = /^\s*(?:import|from)\s+(?:tornado|flask|django|bottle|cherrypy|web|webapp2|pyramid|falcon|aiohttp|fastapi|starlette)\b/m;
 // shared/detect/websockets.ts
 const packages$1 = [
 	"flask-socketio",
@@ -43262,11 +43679,26 @@ function look(files, given, options) {
 	const told = all.flatMap(({ processes }) => processes);
 	return {
 		detection,
-		processes: distinctProcesses(told.length > 0 ? told : backgroundOf(sources, django)),
+		processes: distinctProcesses(told.length > 0 ? told : backgroundOf(sources, django, pathOf$1(detection))),
 		release: all.find(({ release }) => release !== void 0)?.release,
-		django,
+		django: withSettings(django, detection),
 		websockets,
 		names
+	};
+}
+function pathOf$1(detection) {
+	return detection.found ? detection.env.PYTHONPATH ?? "" : "";
+}
+/** The settings that the server's own file names are those of the site. */
+function withSettings(django, detection) {
+	const module = detection.found ? detection.env.DJANGO_SETTINGS_MODULE : void 0;
+	if (django === void 0 || module === void 0 || !detection.found) return django;
+	return {
+		...django,
+		settings: {
+			module,
+			from: detection.server.config_file ?? django.manage
+		}
 	};
 }
 /** What a release gets: an optional group of pyproject.toml, or a file for developing, is not installed. */
@@ -43286,6 +43718,8 @@ function writtenIn(sources) {
 		fromUwsgi,
 		fromGunicornConf,
 		fromPyproject,
+		fromMakefile,
+		fromShellScripts,
 		fromReadme
 	].map((read) => read(sources));
 }
@@ -43295,7 +43729,7 @@ function candidatesFor(given, django, written, sources) {
 	const groups = [
 		...written.map((all) => distinct(all.flatMap(({ servers }) => servers))),
 		django === void 0 ? [] : djangoCandidates(django, sources),
-		ofPython(sources)
+		ofFiles(sources)
 	];
 	const fitting = (group) => group.filter((each) => given.kind === void 0 || each.kind === given.kind);
 	const usable = (group) => fitting(group).filter(({ caution }) => caution === void 0);
@@ -43363,6 +43797,18 @@ function ofGivenApp(app, sources) {
 		app
 	}));
 }
+/** Applications in Python files; or the project's own program, if that alone makes one whole. */
+function ofFiles(sources) {
+	const found = ofPython(sources);
+	const own = ownCommands(sources);
+	const usable = found.filter(({ caution }) => caution === void 0);
+	if (usable.length === 0) return [...own, ...found];
+	const inside = servedByCommand(sources);
+	return usable.some(({ app }) => inside.has(fileOf(app, sources))) ? [...usable, ...own] : found;
+}
+function fileOf(app, { modules }) {
+	return modules.locate(app?.split(":", 1)[0] ?? "")?.file ?? "";
+}
 /** Applications in Python files, and scripts that listen by themselves. */
 function ofPython(sources) {
 	const { files, modules, bind } = sources;
@@ -43373,7 +43819,16 @@ function ofPython(sources) {
 	const scripts = Object.entries(modules.scan.modules).filter(([, module]) => isTornado(module)).map(([file]) => file);
 	const usual = scripts.filter((file) => /(?:^|\/)(?:app|main|server|run|web)\.py$/.test(file));
 	const tornado = (usual.length > 0 ? usual : scripts).flatMap((file) => scriptCandidates(modules, files, file, bind));
-	return found.some(({ caution }) => caution === void 0) ? found : [...tornado, ...found];
+	if (found.some(({ caution }) => caution === void 0)) return found;
+	return [
+		...tornado,
+		...found,
+		...found.length + tornado.length > 0 ? [] : ofListeners(sources)
+	];
+}
+/** Scripts that start a framework's own server, such as CherryPy's, where nobody wrote down how they are run. */
+function ofListeners(sources) {
+	return Object.entries(sources.modules.scan.modules).filter(([file, { runs }]) => !file.includes("/") && runs.some(({ what }) => listening$1.test(what))).flatMap(([file]) => ofListener(file, { args: [file] }, `${file} starts a server`, sources));
 }
 function decide(candidates, given, sources) {
 	const kept = candidates.filter(({ kind }) => given.kind === void 0 || kind === given.kind);
@@ -43381,7 +43836,8 @@ function decide(candidates, given, sources) {
 	if (first === void 0 || others.length > 0 || first.caution !== void 0) return {
 		found: false,
 		candidates: distinct(kept),
-		looked: lookedFor(sources.clues)
+		looked: lookedFor(sources.clues),
+		reasons: unanswered$1(sources)
 	};
 	const { why, extra = [], env = {}, caution: _, ...server } = first;
 	return {
@@ -43418,14 +43874,6 @@ function distinctProcesses(processes) {
 		found.push(each);
 	}
 	return found.slice(0, 16);
-}
-function lookedFor({ names, where }) {
-	return [
-		"manage.py with the WSGI or ASGI application of its settings",
-		"a server in Procfile, Dockerfile, compose files, files of supervisor and systemd, uwsgi.ini, gunicorn.conf.py, pyproject.toml and README",
-		"WSGI and ASGI applications, aiohttp and Tornado in Python files, here and in folders below",
-		names === void 0 ? `${where}, which is not there` : `a server in ${where}`
-	];
 }
 // shared/detect/settings-program.ts
 /**
@@ -44642,7 +45090,7 @@ const names = {
 * gets the directory as its argument and one path a line on its standard input, in the order of their weight, and prints one
 * JSON object: see python-scan.ts. Any Python from 3.8 on runs it. A file that this Python cannot parse is left out.
 */
-const pythonProgram = String.raw`
+const pythonProgram = `
 import ast, json, os, sys, time
 
 LARGEST = 400_000
@@ -44652,7 +45100,7 @@ root = sys.argv[1]
 # A file without one of these makes no application, and says nothing of one.
 WORDS = [word.encode() for word in (
     "app wsgi asgi erver flask fastapi starlette quart litestar sanic falcon bottle pyramid dash aiohttp tornado cherrypy "
-    "DJANGO_SETTINGS _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE").split()] + [b"import *"]
+    "DJANGO_SETTINGS _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE BaseSettings add_option argparse optparse click typer").split()] + [b"import *"]
 
 
 def module_of(path):
@@ -44673,6 +45121,76 @@ def dotted(node):
     return None
 
 
+
+def texts_of(call):
+    return [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+
+
+def decorated(m, node):
+    """A command of click or typer; None for any other function."""
+    calls = [d for d in node.decorator_list if isinstance(d, ast.Call)]
+    command = [d for d in node.decorator_list if (dotted(d.func if isinstance(d, ast.Call) else d) or "").rpartition(".")[2] in ("command", "callback")]
+    if not command:
+        return None
+    named = texts_of(command[0]) if isinstance(command[0], ast.Call) else []
+    options = [text for d in calls if (dotted(d.func) or "").rpartition(".")[2] == "option" for text in texts_of(d)]
+    needs = [text for d in calls if (dotted(d.func) or "").rpartition(".")[2] == "argument" and not d.keywords for text in texts_of(d)]
+    if any(name.startswith("typer.") for name in m.imports.values()) or "typer" in m.imports.values():
+        a = node.args
+        optional = [arg.arg for arg in a.args[len(a.args) - len(a.defaults):]] + [arg.arg for arg in a.kwonlyargs]
+        options += ["--" + name.replace("_", "-") for name in optional]
+    owner = dotted(command[0].func if isinstance(command[0], ast.Call) else command[0]) or ""
+    alone = owner.rpartition(".")[0] in ("click", "") or owner.endswith(".callback")
+    return {"name": (named or [node.name.replace("_", "-")])[0], "options": options, "needs": needs, "alone": alone, "line": node.lineno}
+
+
+def commands_of(m, tree):
+    """By name; the one without a name is the program itself."""
+    found, parsers = [], {}
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            command = decorated(m, node)
+            if command:
+                found.append(command)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
+            named = texts_of(node.value)
+            if node.value.func.attr == "add_parser" and named and isinstance(node.targets[0], ast.Name):
+                parsers[node.targets[0].id] = {"name": named[0], "options": [], "needs": [], "alone": False, "line": node.lineno}
+    main = {"name": "", "options": [], "needs": [], "alone": True, "line": 0}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, (ast.Attribute, ast.Name)):
+            continue
+        last = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+        if last not in ("add_argument", "add_option", "define"):
+            continue
+        owner = dotted(node.func.value) if isinstance(node.func, ast.Attribute) else None
+        command = parsers.get(owner or "", main)
+        command["line"] = command["line"] or node.lineno
+        given = texts_of(node)
+        if last == "define":
+            given = ["--" + text for text in given[:1]]
+        optional = any(k.arg in ("nargs", "default") for k in node.keywords)
+        command["needs"] += [text for text in given if not text.startswith("-") and not optional]
+        command["options"] += [text for text in given if text.startswith("-")]
+    found += list(parsers.values())
+    return ([main] if main["options"] else []) + [each for each in found if each["options"]][:30]
+
+
+def settings_of(m, tree):
+    """The variables that classes of pydantic's settings read."""
+    found = []
+    for node in tree.body:
+        if not isinstance(node, ast.ClassDef) or not any((dotted(base) or "").rpartition(".")[2] == "BaseSettings" for base in node.bases):
+            continue
+        prefix = ""
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.keyword) and inner.arg == "env_prefix" and isinstance(inner.value, ast.Constant):
+                prefix = str(inner.value.value)
+            elif isinstance(inner, ast.Assign) and getattr(inner.targets[0], "id", "") == "env_prefix" and isinstance(inner.value, ast.Constant):
+                prefix = str(inner.value.value)
+        found += [(prefix + inner.target.id).upper() for inner in node.body if isinstance(inner, ast.AnnAssign) and isinstance(inner.target, ast.Name)]
+    return found
+${String.raw`
 class Module:
     def __init__(self, path, tree):
         self.path, self.name = path, module_of(path)
@@ -44692,6 +45210,8 @@ class Module:
                 self.own.add(node.name)
         self.body(tree.body)
         self.walk(tree)
+        self.out["commands"] = commands_of(self, tree)
+        self.out["environ"] += settings_of(self, tree)
         self.out["imports"], self.out["star"] = self.imports, self.star
 
     def import_from(self, node):
@@ -44849,14 +45369,14 @@ class Module:
             name = self.resolve(dotted(node.func))
             last = node.func.attr if isinstance(node.func, ast.Attribute) else (name or "").rpartition(".")[2]
             texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
-            if last in ("add_argument", "option", "define", "Option", "argument"):
+            if last in ("add_argument", "add_option", "option", "define", "Option", "argument"):
                 out["options"] += texts
             elif last in ("get", "getenv", "setdefault") and name in ("os.environ.get", "os.getenv", "os.environ.setdefault"):
                 out["environ"] += texts[:1]
                 if last == "setdefault" and len(texts) == 2:
                     out["strings"]["environ." + texts[0]] = texts[1]
             elif last in ("run_app", "run", "serve", "run_simple", "listen", "quickstart", "start", "WSGIServer", "make_server",
-                          "bind", "serve_forever", "mount", "TCPSite"):
+                          "bind", "serve_forever", "mount", "TCPSite", "create_server"):
                 args = [self.value(arg) for arg in node.args[:3]]
                 out["runs"].append({"what": name or "?." + last, "args": args, "line": node.lineno,
                                     "keywords": [k.arg for k in node.keywords if k.arg]})
@@ -44878,19 +45398,20 @@ for path in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n
             continue
         with open(full, "rb") as file:
             text = file.read()
-        if not any(word in text for word in WORDS):
+        main = path.endswith("__main__.py")
+        if not main and not any(word in text for word in WORDS):
             continue
         out = Module(path, ast.parse(text)).out
         names = [*out["imports"].values(), *out["star"]]
         # What only calls other code has no say: neither an application nor a name that leads to one.
-        if out["assigned"] or out["runs"] or out["strings"] or out["star"] or out["classes"] or any(
+        if main or out["assigned"] or out["runs"] or out["commands"] or out["strings"] or out["star"] or out["classes"] or any(
                 each["gateway"] or any("call" in value for value in each["returns"]) for each in out["functions"]) or any(
-                name.rpartition(".")[2] in ("app", "application", "api", "server") for name in names if "." in name):
+                name.rpartition(".")[2] in ("app", "application", "api", "server", "create_app", "make_app", "get_app") for name in names if "." in name):
             found[path] = out
     except (SyntaxError, ValueError, RecursionError, OSError, MemoryError) as error:
         skipped.append([path, type(error).__name__ + ": " + str(error)[:200]])
 json.dump({"modules": found, "skipped": skipped, "complete": complete}, sys.stdout)
-`;
+`}`;
 // shared/detect/python-scan.ts
 const value = lazy(() => object({
 	call: string().nullish(),
@@ -44934,6 +45455,16 @@ const pythonModule = object({
 	})),
 	/** The options that it reads from its command line: `--port`, or `port` with Tornado. */
 	options: array(string()),
+	/** The command lines that it defines; the one without a name is the program's own. */
+	commands: array(object({
+		name: string(),
+		options: array(string()),
+		/** Arguments without which it does not start. */
+		needs: array(string()),
+		/** It needs no name if it is the only one. */
+		alone: boolean(),
+		line: int()
+	})),
 	/** The variables that it reads. */
 	environ: array(string()),
 	/** The first line that has to do with WebSockets. */
@@ -45108,7 +45639,10 @@ class Writes(Reader):
         elif name in DATABASES and (name != "connect" or owner in ("sqlite3", "aiosqlite", "apsw")):
             self.add("sqlite", first, node)
         elif name in LOGS or (name == "basicConfig" and "filename" in keywords) or (name == "add" and owner == "logger" and isinstance(first, str)):
-            self.add("log", keywords.get("filename", first), node)
+            value = keywords.get("filename", first)
+            # A word alone is a key of some configuration.
+            if isinstance(value, str) and ("." in value or "/" in value):
+                self.add("log", value, node)
 
     def work_out(self, node, path):
         if isinstance(node, ast.Attribute) and node.attr == "instance_path":
@@ -46473,10 +47007,10 @@ function describeDetection({ server, extra, why }) {
 		added
 	].filter(Boolean).join(", ")} (${[...new Set(why)].join(", ")}).`;
 }
-function kindUnknown(file, { candidates, looked }) {
+function kindUnknown(file, { candidates, looked, reasons }) {
 	const several = candidates.map(describeCandidate);
 	const [first, second] = candidates;
-	return new CutoverError("kind_unknown", `${file} names no server.kind, and ${first === void 0 ? `the project does not show one. Looked for: ${looked.join("; ")}.` : second === void 0 ? `what the project shows cannot start as it is: ${several.join("; ")}.` : `the project shows more than one: ${several.join("; ")}.`}`, {
+	return new CutoverError("kind_unknown", `${file} names no server.kind, and ${first === void 0 ? `the project does not show one. ${[...reasons, ""].join(" ")}Looked for: ${looked.join("; ")}.` : second === void 0 ? `what the project shows cannot start as it is: ${several.join("; ")}.` : `the project shows more than one: ${several.join("; ")}.`}`, {
 		unchanged: "Nothing was sent.",
 		fix: `Write it into ${file}, such as: server: { ${line(first ?? {
 			kind: "gunicorn",

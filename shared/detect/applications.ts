@@ -171,9 +171,10 @@ function pathOf(files: ProjectFiles, file: string, { imports }: PythonModule): s
   const folders = file.split("/").slice(0, -1);
   const [top = ""] = folders;
   if (top === "" || files.exists(`${top}/__init__.py`)) return "";
-  if (top === "src") return sourceRoot(files, folders);
   const names = Object.values(imports).map((name) => name.split(".", 1)[0] ?? "");
   const isThere = (place: string) => isModule(files, place);
+  if (isRunInFolder(files, folders, names)) return folders.join("/");
+  if (top === "src") return names.includes("src") ? "" : sourceRoot(files, folders);
   // A script in such a folder imports what lies next to it by its bare name.
   const bare = names.some((name) => isThere(`${top}/${name}`) && !isThere(name));
   const above = names.some((name) => name === top);
@@ -184,6 +185,20 @@ function pathOf(files: ProjectFiles, file: string, { imports }: PythonModule): s
 function sourceRoot(files: ProjectFiles, [top = "", next, inner]: string[]): string {
   if (next === undefined || inner === undefined || files.exists(`${top}/${next}/__init__.py`)) return top;
   return files.exists(`${top}/${next}/${inner}/__init__.py`) ? `${top}/${next}` : top;
+}
+
+/** A script far below that imports what lies next to it, and nowhere above, is run in its own folder. */
+function isRunInFolder(files: ProjectFiles, folders: string[], names: string[]): boolean {
+  const folder = folders.join("/");
+  if (folders.length < 3 || files.exists(`${folder}/__init__.py`)) return false;
+  const above = folders.map((_, depth) => folders.slice(0, depth).join("/"));
+  return names.some((name) => isThereIn(files, folder, name) && !above.some((place) => isThereIn(files, place, name)));
+}
+
+/** Also a folder of modules that is no package. */
+function isThereIn(files: ProjectFiles, folder: string, name: string): boolean {
+  const place = folder === "" ? name : `${folder}/${name}`;
+  return isModule(files, place) || (files.paths?.() ?? []).some((path) => path.startsWith(`${place}/`));
 }
 
 function isModule(files: ProjectFiles, place: string): boolean {

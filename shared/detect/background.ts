@@ -8,8 +8,9 @@ type Needed = [line: string, why: string];
 /**
  * Workers and schedulers that a project needs by its packages and its code, where nobody wrote down how they start: without
  * them jobs wait for ever.
+ * @param path the folder that is on Python's path
  */
-export function backgroundOf(sources: Sources, django: Django | undefined): FoundProcess[] {
+export function backgroundOf(sources: Sources, django: Django | undefined, path = ""): FoundProcess[] {
   const { names, where } = sources.clues;
   if (names === undefined) return [];
   const packages = [...inDjango].flatMap(([name, command]): Needed[] =>
@@ -19,7 +20,12 @@ export function backgroundOf(sources: Sources, django: Django | undefined): Foun
     const [, name] = /\/management\/commands\/(runapscheduler|run_scheduler|startscheduler)\.py$/.exec(path) ?? [];
     return django === undefined || name === undefined ? [] : [[`python ${django.manage} ${name}`, path]];
   });
-  const all = [...packages, ...commands, ...(names.has("celery") ? celery(sources) : []), ...rq(sources, packages)];
+  const all = [
+    ...packages,
+    ...commands,
+    ...(names.has("celery") ? celery(sources, path) : []),
+    ...rq(sources, packages),
+  ];
   return all.flatMap(([line, why]) => findingsOf({ line, why }, sources).processes);
 }
 
@@ -34,7 +40,7 @@ const inDjango = new Map([
 ]);
 
 /** The application of Celery in the project's files, and its beat if there is a schedule. */
-function celery({ modules, files, clues }: Sources): Needed[] {
+function celery({ modules, files, clues }: Sources, path: string): Needed[] {
   const found = Object.entries(modules.scan.modules).flatMap(([file, { module, assigned }]) =>
     assigned
       .filter(({ value }) => value.call?.endsWith(".Celery") === true)
@@ -43,8 +49,9 @@ function celery({ modules, files, clues }: Sources): Needed[] {
   const [app] = found;
   if (app === undefined || found.some(({ module }) => module !== app.module)) return [];
   const usual = app.name === "app" || app.name === "celery";
-  const module = app.module.replace(/\.celery$/, "");
-  const start = `celery -A ${usual ? module : `${app.module}:${app.name}`}`;
+  const above = path === "" || path === "src" ? "" : `${path.replaceAll("/", ".")}.`;
+  const module = app.module.startsWith(above) ? app.module.slice(above.length) : app.module;
+  const start = `celery -A ${usual ? module.replace(/\.celery$/, "") : `${module}:${app.name}`}`;
   const why = `${app.file}:${app.line} is Celery`;
   const stored = clues.names?.has("django-celery-beat") === true;
   const scheduled = Object.keys(modules.scan.modules).find((file) =>

@@ -76,16 +76,22 @@ function ofToml(text: string): string[] {
   const poetry = table(value, "tool", "poetry");
   const tables = [
     table(poetry, "dependencies"),
-    ...Object.values(table(poetry, "group")).map((group) => table(group, "dependencies")),
+    ...live(table(poetry, "group")).map((group) => table(group, "dependencies")),
     table(value, "packages"),
   ];
   const project = table(value, "project");
   return [
     ...texts(project.dependencies),
-    ...Object.values(table(project, "optional-dependencies")).flatMap(texts),
-    ...Object.values(table(value, "dependency-groups")).flatMap(texts),
+    ...live(table(project, "optional-dependencies")).flatMap(texts),
+    ...live(table(value, "dependency-groups")).flatMap(texts),
     ...tables.flatMap((each) => Object.entries(each).map(([name, given]) => withExtras(name, given))),
   ];
+}
+
+/** The groups that a release may get: what only tests need shows nothing of what serves. */
+function live(groups: Table): unknown[] {
+  const other = /^(?:tests?|testing|dev|develop|development|docs?|documentation|lint|linting|typing|types|ci)$/;
+  return Object.entries(groups).flatMap(([name, group]) => (other.test(name) ? [] : [group]));
 }
 
 function withExtras(name: string, given: unknown): string {

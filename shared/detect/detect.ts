@@ -8,14 +8,17 @@ import { dependencyFiles, dependencyNames, namesIn } from "./dependencies.ts";
 import { type Django, djangoCandidates, djangoOf } from "./django.ts";
 import type { Candidate, Findings, FoundProcess } from "./findings.ts";
 import { requiredFrameworks, type Speaks } from "./frameworks.ts";
-import { ofApplication, type Sources, sourcesOf } from "./resolve.ts";
+import { ownCommands, servedByCommand } from "./own-command.ts";
+import { listening, ofApplication, ofListener, type Sources, sourcesOf } from "./resolve.ts";
 import { isTornado, scriptCandidates } from "./scripts.ts";
 import { hasServer, type ServerClues, serversFor } from "./server-choice.ts";
 import { fromCompose } from "./sources/compose.ts";
 import { fromDockerfiles } from "./sources/dockerfile.ts";
 import { fromProcfile } from "./sources/procfile.ts";
+import { fromMakefile, fromShellScripts } from "./sources/scripts.ts";
 import { fromGunicornConf, fromPyproject, fromReadme, fromUwsgi } from "./sources/settings-files.ts";
 import { fromSupervisor, fromSystemd } from "./sources/units.ts";
+import { lookedFor, unanswered } from "./unanswered.ts";
 import { firstWebSocket } from "./websockets.ts";
 
 /** What cutover.yml says already. Detection fills in what is missing and contradicts nothing. */
@@ -41,8 +44,8 @@ export type Detection =
       env: Record<string, string>;
       why: string[];
     }
-  /** No candidate that can start, or more than one. `looked`: what was looked for, and in which files. */
-  | { found: false; candidates: Candidate[]; looked: string[] };
+  /** No candidate that can start, or more than one. `looked`: what was looked for; `reasons`: why nothing was found. */
+  | { found: false; candidates: Candidate[]; looked: string[]; reasons: string[] };
 
 /** Everything that a project's files show about how it runs. */
 export interface Survey {
@@ -95,12 +98,23 @@ function look(files: ProjectFiles, given: GivenServer, options: DetectOptions): 
   return {
     detection,
     // What somebody wrote says how they start.
-    processes: distinctProcesses(told.length > 0 ? told : backgroundOf(sources, django)),
+    processes: distinctProcesses(told.length > 0 ? told : backgroundOf(sources, django, pathOf(detection))),
     release: all.find(({ release }) => release !== undefined)?.release,
-    django,
+    django: withSettings(django, detection),
     websockets,
     names,
   };
+}
+
+function pathOf(detection: Detection): string {
+  return detection.found ? (detection.env.PYTHONPATH ?? "") : "";
+}
+
+/** The settings that the server's own file names are those of the site. */
+function withSettings(django: Django | undefined, detection: Detection): Django | undefined {
+  const module = detection.found ? detection.env.DJANGO_SETTINGS_MODULE : undefined;
+  if (django === undefined || module === undefined || !detection.found) return django;
+  return { ...django, settings: { module, from: detection.server.config_file ?? django.manage } };
 }
 
 /** What a release gets: an optional group of pyproject.toml, or a file for developing, is not installed. */
@@ -121,6 +135,8 @@ function writtenIn(sources: Sources): Findings[][] {
     fromUwsgi,
     fromGunicornConf,
     fromPyproject,
+    fromMakefile,
+    fromShellScripts,
     fromReadme,
   ];
   return readers.map((read) => read(sources));
@@ -138,7 +154,7 @@ function candidatesFor(
     // Of several Dockerfiles or services the first that serves counts, unless they serve different things.
     ...written.map((all) => distinct(all.flatMap(({ servers }) => servers))),
     django === undefined ? [] : djangoCandidates(django, sources),
-    ofPython(sources),
+    ofFiles(sources),
   ];
   const fitting = (group: Candidate[]) => group.filter((each) => given.kind === undefined || each.kind === given.kind);
   const usable = (group: Candidate[]) => fitting(group).filter(({ caution }) => caution === undefined);
@@ -186,6 +202,21 @@ function ofGivenApp(app: string, sources: Sources): Candidate[] {
   return serversFor(speaks, app, sources.clues).map((server) => ({ ...server, app }));
 }
 
+/** Applications in Python files; or the project's own program, if that alone makes one whole. */
+function ofFiles(sources: Sources): Candidate[] {
+  const found = ofPython(sources);
+  const own = ownCommands(sources);
+  const usable = found.filter(({ caution }) => caution === undefined);
+  if (usable.length === 0) return [...own, ...found];
+  // What its command line reads may be what the application needs: only a person knows.
+  const inside = servedByCommand(sources);
+  return usable.some(({ app }) => inside.has(fileOf(app, sources))) ? [...usable, ...own] : found;
+}
+
+function fileOf(app: string | undefined, { modules }: Sources): string {
+  return modules.locate(app?.split(":", 1)[0] ?? "")?.file ?? "";
+}
+
 /** Applications in Python files, and scripts that listen by themselves. */
 function ofPython(sources: Sources): Candidate[] {
   const { files, modules, bind } = sources;
@@ -199,14 +230,22 @@ function ofPython(sources: Sources): Candidate[] {
     .map(([file]) => file);
   const usual = scripts.filter((file) => /(?:^|\/)(?:app|main|server|run|web)\.py$/.test(file));
   const tornado = (usual.length > 0 ? usual : scripts).flatMap((file) => scriptCandidates(modules, files, file, bind));
-  return found.some(({ caution }) => caution === undefined) ? found : [...tornado, ...found];
+  if (found.some(({ caution }) => caution === undefined)) return found;
+  return [...tornado, ...found, ...(found.length + tornado.length > 0 ? [] : ofListeners(sources))];
+}
+
+/** Scripts that start a framework's own server, such as CherryPy's, where nobody wrote down how they are run. */
+function ofListeners(sources: Sources): Candidate[] {
+  return Object.entries(sources.modules.scan.modules)
+    .filter(([file, { runs }]) => !file.includes("/") && runs.some(({ what }) => listening.test(what)))
+    .flatMap(([file]) => ofListener(file, { args: [file] }, `${file} starts a server`, sources));
 }
 
 function decide(candidates: Candidate[], given: GivenServer, sources: Sources): Detection {
   const kept = candidates.filter(({ kind }) => given.kind === undefined || kind === given.kind);
   const [first, ...others] = distinct(kept).map((each) => withServer(each, sources.clues));
   if (first === undefined || others.length > 0 || first.caution !== undefined) {
-    return { found: false, candidates: distinct(kept), looked: lookedFor(sources.clues) };
+    return { found: false, candidates: distinct(kept), looked: lookedFor(sources.clues), reasons: unanswered(sources) };
   }
   const { why, extra = [], env = {}, caution: _, ...server } = first;
   return { found: true, server, extra, env, why };
@@ -235,13 +274,4 @@ function distinctProcesses(processes: FoundProcess[]): FoundProcess[] {
     found.push(each);
   }
   return found.slice(0, 16);
-}
-
-function lookedFor({ names, where }: ServerClues): string[] {
-  return [
-    "manage.py with the WSGI or ASGI application of its settings",
-    "a server in Procfile, Dockerfile, compose files, files of supervisor and systemd, uwsgi.ini, gunicorn.conf.py, pyproject.toml and README",
-    "WSGI and ASGI applications, aiohttp and Tornado in Python files, here and in folders below",
-    names === undefined ? `${where}, which is not there` : `a server in ${where}`,
-  ];
 }

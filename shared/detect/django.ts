@@ -16,6 +16,8 @@ export interface Django {
     from: string;
     file?: string /** What is said there, if that is for developing. */;
     developing?: string;
+    /** No file names them: people set the variable themselves. */
+    unnamed?: true;
   };
   wsgi?: { app: string; file: string };
   asgi?: { app: string; file: string; channels: boolean };
@@ -37,7 +39,8 @@ export function djangoOf({ files, modules }: Pick<Sources, "files" | "modules">)
   );
   const settings = from === undefined ? own : settingsOf(from, modules, files);
   const production = settings === undefined ? undefined : productionOf(settings, path, modules);
-  const module = production ?? settings;
+  const unnamed = settings === undefined ? unnamedSettings(path, packages, modules) : undefined;
+  const module = production ?? settings ?? unnamed;
   return {
     manage,
     path,
@@ -45,6 +48,7 @@ export function djangoOf({ files, modules }: Pick<Sources, "files" | "modules">)
       settings: {
         module,
         from: from ?? manage,
+        ...(unnamed !== undefined && { unnamed: true as const }),
         ...(production !== undefined && settings !== undefined && { developing: settings }),
       },
     }),
@@ -61,6 +65,19 @@ function productionOf(settings: string, path: string, modules: PythonModules): s
   return ["production", "prod", "live", "deploy"]
     .map((other) => `${base ?? ""}${start}${other}`)
     .find((module) => modules.locate(module, [path]) !== undefined);
+}
+
+/** Settings that no file names: those for production, or the ones that all others are made from. */
+function unnamedSettings(path: string, packages: string[], modules: PythonModules): string | undefined {
+  const names = ["settings.production", "settings.prod", "settings", "settings.base", "config.settings"];
+  return packages
+    .flatMap((name) => names.map((settings) => `${name}.${settings}`))
+    .find((module) => hasApps(modules, modules.locate(module, [path])?.file));
+}
+
+function hasApps(modules: PythonModules, file: string | undefined): boolean {
+  const found = file === undefined ? undefined : modules.module(file);
+  return found !== undefined && ("ROOT_URLCONF" in found.strings || found.star.length > 0);
 }
 
 function manageFile(files: ProjectFiles): string | undefined {

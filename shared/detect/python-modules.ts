@@ -57,6 +57,11 @@ export class PythonModules {
     return this.#files.folders().filter((name) => !name.startsWith(".") && !this.#files.exists(`${name}/__init__.py`));
   }
 
+  /** The file of a module that was read, by its name. */
+  fileOf(module: string): string | undefined {
+    return this.#byName.get(module)?.[0];
+  }
+
   module(file: string): PythonModule | undefined {
     return this.scan.modules[file];
   }

@@ -1,9 +1,11 @@
+import { commandsProgram } from "./commands-program.ts";
+
 /**
  * What `python3 -I` runs to read a project's Python files: Python's own parser, and nothing of the project is imported. It
  * gets the directory as its argument and one path a line on its standard input, in the order of their weight, and prints one
  * JSON object: see python-scan.ts. Any Python from 3.8 on runs it. A file that this Python cannot parse is left out.
  */
-export const pythonProgram = String.raw`
+export const pythonProgram = `
 import ast, json, os, sys, time
 
 LARGEST = 400_000
@@ -13,7 +15,7 @@ root = sys.argv[1]
 # A file without one of these makes no application, and says nothing of one.
 WORDS = [word.encode() for word in (
     "app wsgi asgi erver flask fastapi starlette quart litestar sanic falcon bottle pyramid dash aiohttp tornado cherrypy "
-    "DJANGO_SETTINGS _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE").split()] + [b"import *"]
+    "DJANGO_SETTINGS _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE BaseSettings add_option argparse optparse click typer").split()] + [b"import *"]
 
 
 def module_of(path):
@@ -34,6 +36,7 @@ def dotted(node):
     return None
 
 
+${commandsProgram}${String.raw`
 class Module:
     def __init__(self, path, tree):
         self.path, self.name = path, module_of(path)
@@ -53,6 +56,8 @@ class Module:
                 self.own.add(node.name)
         self.body(tree.body)
         self.walk(tree)
+        self.out["commands"] = commands_of(self, tree)
+        self.out["environ"] += settings_of(self, tree)
         self.out["imports"], self.out["star"] = self.imports, self.star
 
     def import_from(self, node):
@@ -210,14 +215,14 @@ class Module:
             name = self.resolve(dotted(node.func))
             last = node.func.attr if isinstance(node.func, ast.Attribute) else (name or "").rpartition(".")[2]
             texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
-            if last in ("add_argument", "option", "define", "Option", "argument"):
+            if last in ("add_argument", "add_option", "option", "define", "Option", "argument"):
                 out["options"] += texts
             elif last in ("get", "getenv", "setdefault") and name in ("os.environ.get", "os.getenv", "os.environ.setdefault"):
                 out["environ"] += texts[:1]
                 if last == "setdefault" and len(texts) == 2:
                     out["strings"]["environ." + texts[0]] = texts[1]
             elif last in ("run_app", "run", "serve", "run_simple", "listen", "quickstart", "start", "WSGIServer", "make_server",
-                          "bind", "serve_forever", "mount", "TCPSite"):
+                          "bind", "serve_forever", "mount", "TCPSite", "create_server"):
                 args = [self.value(arg) for arg in node.args[:3]]
                 out["runs"].append({"what": name or "?." + last, "args": args, "line": node.lineno,
                                     "keywords": [k.arg for k in node.keywords if k.arg]})
@@ -239,16 +244,17 @@ for path in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n
             continue
         with open(full, "rb") as file:
             text = file.read()
-        if not any(word in text for word in WORDS):
+        main = path.endswith("__main__.py")
+        if not main and not any(word in text for word in WORDS):
             continue
         out = Module(path, ast.parse(text)).out
         names = [*out["imports"].values(), *out["star"]]
         # What only calls other code has no say: neither an application nor a name that leads to one.
-        if out["assigned"] or out["runs"] or out["strings"] or out["star"] or out["classes"] or any(
+        if main or out["assigned"] or out["runs"] or out["commands"] or out["strings"] or out["star"] or out["classes"] or any(
                 each["gateway"] or any("call" in value for value in each["returns"]) for each in out["functions"]) or any(
-                name.rpartition(".")[2] in ("app", "application", "api", "server") for name in names if "." in name):
+                name.rpartition(".")[2] in ("app", "application", "api", "server", "create_app", "make_app", "get_app") for name in names if "." in name):
             found[path] = out
     except (SyntaxError, ValueError, RecursionError, OSError, MemoryError) as error:
         skipped.append([path, type(error).__name__ + ": " + str(error)[:200]])
 json.dump({"modules": found, "skipped": skipped, "complete": complete}, sys.stdout)
-`;
+`}`;

@@ -60,6 +60,18 @@ const pythonModule = z.object({
   ),
   /** The options that it reads from its command line: `--port`, or `port` with Tornado. */
   options: z.array(z.string()),
+  /** The command lines that it defines; the one without a name is the program's own. */
+  commands: z.array(
+    z.object({
+      name: z.string(),
+      options: z.array(z.string()),
+      /** Arguments without which it does not start. */
+      needs: z.array(z.string()),
+      /** It needs no name if it is the only one. */
+      alone: z.boolean(),
+      line: z.int(),
+    }),
+  ),
   /** The variables that it reads. */
   environ: z.array(z.string()),
   /** The first line that has to do with WebSockets. */
@@ -74,6 +86,7 @@ const pythonModule = z.object({
   star: z.array(z.string()),
 });
 export type PythonModule = z.output<typeof pythonModule>;
+export type PythonCommand = PythonModule["commands"][number];
 
 const pythonScan = z.object({
   modules: z.record(z.string(), pythonModule),

@@ -2,20 +2,19 @@ import type { ProjectFiles } from "../project-clues.ts";
 import { type Application, applicationOf, applicationsIn } from "./applications.ts";
 import { inProject, type Step, stepsOf } from "./command-line.ts";
 import type { Candidate, Findings, FoundProcess } from "./findings.ts";
+import { frameworks } from "./frameworks.ts";
+import type { Sources } from "./looked-at.ts";
+import { ofOwnProgram } from "./own-command.ts";
+import { ofPaste } from "./paste.ts";
 import { preparationOf, processOf } from "./process-command.ts";
 import { PythonModules } from "./python-modules.ts";
+import type { PythonModule } from "./python-scan.ts";
 import { type Bind, listens, needing, ofAiohttp, scriptCandidates } from "./scripts.ts";
 import { type ServerClues, serversFor } from "./server-choice.ts";
 import { type ServerCommand, serverOf } from "./server-command.ts";
 import { gunicornApp, uwsgiSettings } from "./server-settings.ts";
 
-/** What all sources look at. */
-export interface Sources {
-  files: ProjectFiles;
-  modules: PythonModules;
-  clues: ServerClues;
-  bind: Bind;
-}
+export type { Sources };
 
 export function sourcesOf(files: ProjectFiles, clues: ServerClues, bind: Bind): Sources {
   return { files, modules: new PythonModules(files), clues, bind };
@@ -36,9 +35,9 @@ export function findingsOf({ line, why, variables, process }: Written, sources: 
   const processes: FoundProcess[] = [];
   let release: Findings["release"];
   for (const step of stepsOf(line, sources.files, variables)) {
-    const found = process === undefined ? serverOf(step, sources.files) : undefined;
+    const found = process === undefined ? serversOf(step, why, sources) : undefined;
     if (found !== undefined) {
-      servers.push(...candidatesOf(found, step, why, sources));
+      servers.push(...found);
       continue;
     }
     const preparation = preparationOf(step);
@@ -50,6 +49,14 @@ export function findingsOf({ line, why, variables, process }: Written, sources: 
     }
   }
   return { servers, processes, ...(release !== undefined && { release }) };
+}
+
+/** What a command serves; undefined if it serves nothing. */
+function serversOf(step: Step, why: string, sources: Sources): Candidate[] | undefined {
+  const found = serverOf(step, sources.files);
+  if (found !== undefined) return candidatesOf(found, step, why, sources);
+  const own = ofOwnProgram(step, why, sources);
+  return own.length === 0 ? undefined : own;
 }
 
 const harmless = new Set(
@@ -121,16 +128,29 @@ function served(
   return serversFor(speaks, parts.app, clues).map((server) => ({ ...server, ...parts, why: [why, ...server.why] }));
 }
 
+/** A project without any requirements needs the framework that its files import. */
+function missingPackage(framework: string, { clues: { names, systemPackages } }: Sources): { extra?: string[] } {
+  const [name] = frameworks.filter((each) => each.name === framework).flatMap(({ packages }) => packages);
+  return names !== undefined || systemPackages || name === undefined ? {} : { extra: [name] };
+}
+
 /** The candidates of an application that was found in Python files. */
 export function ofApplication(application: Application, sources: Sources, why?: string): Candidate[] {
   const { app, file, framework, speaks, needs, path } = application;
-  if (speaks === "aiohttp") return [ofAiohttp(application, sources.modules.module(file), sources.bind)];
+  const paste = framework === "Pyramid" && needs.length > 0 ? ofPaste(application, sources) : undefined;
+  if (paste !== undefined) return [paste];
+  const missing = missingPackage(framework, sources);
+  if (speaks === "aiohttp")
+    return [{ ...ofAiohttp(application, sources.modules.module(file), sources.bind), ...missing }];
   const parts = {
     app,
     ...(path !== "" && { env: { PYTHONPATH: path } }),
     ...(needs.length > 0 && { caution: needing(application) }),
   };
-  return served(speaks, parts, why ?? `${file} is ${framework}`, sources);
+  return served(speaks, parts, why ?? `${file} is ${framework}`, sources).map((each) => ({
+    ...each,
+    ...(missing.extra && { extra: [...missing.extra, ...(each.extra ?? [])] }),
+  }));
 }
 
 /** A file or a module that a command names: `flask --app shop run`, `fastapi run shop/main.py`, `python main.py`. */
@@ -164,7 +184,12 @@ function ofScript(found: ServerCommand, script: string, step: Step, why: string,
 }
 
 /** A script whose framework listens by itself, such as CherryPy or Bottle: the line, or a variable, says on which port. */
-function ofListener(file: string, { args }: Step, why: string, { modules, bind }: Sources): Candidate[] {
+export function ofListener(
+  file: string,
+  { args }: Pick<Step, "args">,
+  why: string,
+  { modules, bind }: Sources,
+): Candidate[] {
   const module = modules.module(file);
   if (bind === "socket" || module === undefined || !module.runs.some(({ what }) => listening.test(what))) return [];
   const given = /^\$(?:PORT|\{PORT\})$/;
@@ -172,12 +197,29 @@ function ofListener(file: string, { args }: Step, why: string, { modules, bind }
     const words = args.map((word) => (given.test(word) ? "{port}" : word));
     return [{ kind: "command", command: ["python", ...words].join(" "), bind: "port", why: [why] }];
   }
-  const found = listens(file, module, "port");
-  if (found === undefined) return [];
+  const found = listens(file, withSettings(module, modules), "port");
+  if (found === undefined) return [{ ...unheard(file), why: [why] }];
   return [{ kind: "command", command: found.command, bind: "port", why: [why, found.how] }];
 }
 
-const listening = /^(?:cherrypy\.(?:quickstart|engine\.start)|bottle\.run)$/;
+/** Its variables with those that settings which it imports read. */
+function withSettings(module: PythonModule, modules: PythonModules): PythonModule {
+  const names = Object.values(module.imports).map((name) => name.replace(/\.[^.]+$/, ""));
+  const imported = names.flatMap((name) => modules.module(modules.locate(name)?.file ?? "")?.environ ?? []);
+  return { ...module, environ: [...module.environ, ...(module.options.length > 0 ? [] : imported)] };
+}
+
+/** A script whose port is fixed: two instances cannot have it. */
+function unheard(file: string): Omit<Candidate, "why"> {
+  return {
+    kind: "command",
+    command: `env PORT={port} python ${file}`,
+    bind: "port",
+    caution: `${file} reads no port, so two instances would listen on the same one: let it read one, such as \`int(os.environ["PORT"])\``,
+  };
+}
+
+export const listening = /^(?:cherrypy\.(?:quickstart|engine\.start)|bottle\.run)$|\.loop\.create_server$/;
 
 function scriptFile(given: string, folders: string[], { files, modules }: Sources): string | undefined {
   if (given.includes("/") || given.endsWith(".py")) {

@@ -67,7 +67,8 @@ export function ofAiohttp(application: Application, module: PythonModule | undef
   const why = `${file} imports aiohttp`;
   const env = path === "" ? {} : { env: { PYTHONPATH: path } };
   // A function that needs nothing is called by cutover; a script with options of its own knows best.
-  if (found !== undefined && (found.bind === undefined || needs.length > 0)) {
+  const parses = module?.assigned.some(({ value }) => /\.parse_(?:known_)?args$/.test(value.call ?? "")) === true;
+  if (found !== undefined && (found.bind === undefined || needs.length > 0 || parses)) {
     const { how, ...rest } = found;
     return { kind: "aiohttp", ...rest, why: [why, how] };
   }

@@ -35,6 +35,9 @@ interface Look {
   modules: PythonModules;
 }
 
+/** `env` stands in a file as often as there are variables. */
+const djangoSettings = /^[ \t]*env[ \t]*=[ \t]*DJANGO_SETTINGS_MODULE[ \t]*=[ \t]*([\w.]+)[ \t]*$/m;
+
 /** What uWSGI's settings serve; undefined if they name no application that the project has. */
 export function uwsgiSettings(file: string, { files, modules }: Look): Candidate | undefined {
   const values = read(file, files.read(file) ?? "");
@@ -49,8 +52,18 @@ export function uwsgiSettings(file: string, { files, modules }: Look): Candidate
   const app = `${module}:${name ?? get("callable") ?? "application"}`;
   const located = modules.locate(module, folders as string[]);
   if (located === undefined) return undefined;
-  const path = located.path === "" ? {} : { env: { PYTHONPATH: located.path } };
-  return { kind: "uwsgi", app, ...path, config_file: file, why: [`there is ${file}`] };
+  const settings = djangoSettings.exec(files.read(file) ?? "")?.[1];
+  const env = {
+    ...(located.path !== "" && { PYTHONPATH: located.path }),
+    ...(settings !== undefined && { DJANGO_SETTINGS_MODULE: settings }),
+  };
+  return {
+    kind: "uwsgi",
+    app,
+    ...(Object.keys(env).length > 0 && { env }),
+    config_file: file,
+    why: [`there is ${file}`],
+  };
 }
 
 /** The file that counts for kind uwsgi if cutover.yml names none. */

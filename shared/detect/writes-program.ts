@@ -95,7 +95,10 @@ class Writes(Reader):
         elif name in DATABASES and (name != "connect" or owner in ("sqlite3", "aiosqlite", "apsw")):
             self.add("sqlite", first, node)
         elif name in LOGS or (name == "basicConfig" and "filename" in keywords) or (name == "add" and owner == "logger" and isinstance(first, str)):
-            self.add("log", keywords.get("filename", first), node)
+            value = keywords.get("filename", first)
+            # A word alone is a key of some configuration.
+            if isinstance(value, str) and ("." in value or "/" in value):
+                self.add("log", value, node)
 
     def work_out(self, node, path):
         if isinstance(node, ast.Attribute) and node.attr == "instance_path":

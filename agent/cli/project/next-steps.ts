@@ -8,7 +8,7 @@ export function foundLines(plan: Plan): string[] {
     ["server", `${what} (${why})`],
     [
       "python",
-      `${python}${extra.length > 0 ? `; ${extra.join(", ")} is added, since the requirements do not name it` : ""}`,
+      `${python}${extra.length > 0 ? `; ${extra.join(", ")} ${extra.length > 1 ? "are added, since the requirements do not name them" : "is added, since the requirements do not name it"}` : ""}`,
     ],
     ["static", collected !== undefined && `${collected.url} from ${collected.from}`],
     ["release", release !== undefined && `${[release.command].flat().join(" ")} (${release.why})`],

@@ -1,7 +1,8 @@
 import { relative } from "node:path";
 import { describeCandidate } from "../../../shared/complete-server.ts";
 import { dependencyFiles } from "../../../shared/detect/dependencies.ts";
-import { type Survey, survey } from "../../../shared/detect/detect.ts";
+import { type Detection, type Survey, survey } from "../../../shared/detect/detect.ts";
+import type { Django } from "../../../shared/detect/django.ts";
 import { type DjangoSettings, folderUrlOf } from "../../../shared/detect/django-settings.ts";
 import type { Candidate, FoundProcess } from "../../../shared/detect/findings.ts";
 import { type WrittenPath, writtenPaths } from "../../../shared/detect/written-files.ts";
@@ -115,7 +116,8 @@ function completed(plan: Plan, { release, django }: Survey): Plan {
   };
 }
 
-function settingsEntry({ module, from, developing }: { module: string; from: string; developing?: string }) {
+function settingsEntry({ module, from, developing, unnamed }: NonNullable<Django["settings"]>) {
+  if (unnamed) return { name: "DJANGO_SETTINGS_MODULE", value: module, why: "no file names the settings: check it" };
   const why = developing === undefined ? `as in ${from}` : `${from} has ${developing}, which is for developing`;
   return { name: "DJANGO_SETTINGS_MODULE", value: module, why };
 }
@@ -171,10 +173,10 @@ async function chosen(
   choose: ((candidates: Candidate[]) => Promise<Candidate>) | undefined,
 ): Promise<Candidate> {
   if (detection.found) return { ...detection.server, extra: detection.extra, env: detection.env, why: detection.why };
-  const { candidates, looked } = detection;
+  const { candidates } = detection;
   const able = candidates.filter(({ caution }) => caution === undefined);
   if (able.length > 1 && choose !== undefined) return choose(able);
-  throw new CutoverError("kind_unknown", unknownMessage(directory, candidates, looked), {
+  throw new CutoverError("kind_unknown", unknownMessage(directory, detection), {
     unchanged: "Nothing was written.",
     fix: fixFor(candidates),
   });
@@ -192,10 +194,12 @@ function fixFor(candidates: Candidate[]): string {
 const usualFix =
   "Choose one: --kind gunicorn --app shop.wsgi:application, or --kind command --command 'python main.py --socket {socket}'.";
 
-function unknownMessage(directory: string, candidates: Candidate[], looked: string[]): string {
+function unknownMessage(directory: string, { candidates, looked, reasons }: Detection & { found: false }): string {
   const [only, ...others] = candidates;
-  if (only === undefined)
-    return `Nothing in ${directory} shows what serves this project. Looked for: ${looked.join("; ")}.`;
+  if (only === undefined) {
+    const told = reasons.length > 0 ? reasons.join(" ") : "Nothing shows what serves this project.";
+    return `${directory}: ${told} Looked for: ${looked.join("; ")}.`;
+  }
   const all = candidates.map(describeCandidate).join("; ");
   return others.length === 0
     ? `What serves ${directory} cannot start as it is: ${all}.`

@@ -72,7 +72,7 @@ const servers =
   /^[\s$>`#-]*((?:[A-Z_]+=\S+\s+)*(?:(?:poetry|uv|pipenv|pdm) run )?(?:python[\d.]* -m )?(?:gunicorn|uvicorn|hypercorn|daphne|granian|waitress-serve|uwsgi|flask|fastapi)\s[^`#]*[\w)'"])/;
 const largest = 300_000;
 
-/** A command line of the README that starts a server. The last of all, and only if the project has what it names. */
+/** A command line of the README that starts a server. The last of all, and only if the project has what it names: a path is its writer's. */
 export function fromReadme(sources: Sources): Findings[] {
   const file = ["README.md", "README.rst", "README.txt", "README", "readme.md", "Readme.md"].find(
     (name) => sources.files.read(name) !== undefined,
@@ -86,6 +86,7 @@ export function fromReadme(sources: Sources): Findings[] {
     return [findingsOf({ line: command, why: at(file, index + 1) }, sources)];
   });
   return found
+    .map((each) => ({ ...each, servers: each.servers.filter(({ app = "" }) => !/["']\//.test(app)) }))
     .filter(({ servers }) => servers.length > 0)
     .slice(0, 1)
     .map(({ servers }) => ({ ...none, servers }));
