@@ -1,3 +1,4 @@
+import { argv } from "../../../shared/command.ts";
 import type { Process } from "../../../shared/config.ts";
 import { milliseconds } from "../../../shared/duration.ts";
 import { CutoverError, type Evidence } from "../../../shared/errors.ts";
@@ -33,7 +34,7 @@ export async function startAndWatch(context: DeployContext, spec: RunSpec, names
     for (const { name, time } of wanted) {
       const programs = groups.find(ofProcess(spec.run, name))?.programs ?? [];
       const why = whyDown(name, programs, pids);
-      if (why !== undefined) throw exited(spec.app, why, await lastLines(context, spec, name));
+      if (why !== undefined) throw exited(spec, name, why, await lastLines(context, spec, name));
       if (up < milliseconds(time) || programs.some(({ state }) => state !== "RUNNING")) left++;
     }
     if (left === 0) return;
@@ -67,9 +68,11 @@ async function lastLines({ ports }: DeployContext, spec: RunSpec, process: strin
   return tails.filter(({ source }) => source.replace(/-\d+$/, "") === process);
 }
 
-function exited(app: string, { program, how }: Down, evidence: Evidence[]): CutoverError {
+function exited(spec: RunSpec, process: string, { program, how }: Down, evidence: Evidence[]): CutoverError {
   const own = evidence.filter(({ source }) => source === program);
-  const words = exitWords(program, how, causeIn(app, own.length > 0 ? own : evidence), evidence.length > 0);
+  const cause = causeIn(spec.app, own.length > 0 ? own : evidence);
+  const command = argv(entryOf(spec, process).command).join(" ");
+  const words = exitWords({ program, how, cause, printed: evidence.length > 0, command });
   return new CutoverError("instance_died", words.message, {
     unchanged: "The live release goes on serving, and its processes run as before.",
     ...wordsOf(words),
