@@ -89,7 +89,7 @@ describe("a release that", () => {
     const result = await host.unchangedBy(() => host.run(project));
     expectFailedHost(result, host.name, {
       code: "release_command_failed",
-      says: ["The release command ended with exit code 3", unchanged, "Correct it and deploy again"],
+      says: ["The release command ended with exit code 3", unchanged, "If that does not say why: run `python -c"],
       log: ["--- release", "relation shop_order does not exist"],
     });
   });

@@ -52,9 +52,9 @@ export function exitWords({ program, how, cause, printed, command }: Exited): Wo
     return { message, fix: cause.fix ?? readLog, frame: cause.frame };
   }
   const exited = `${program} ${end?.words ?? "exited during startup"}`;
-  const fix = end === undefined ? foreground : fixOf(end.code, command);
+  const fix = end === undefined ? foreground : fixForCode(end.code, command);
   if (cause !== undefined) {
-    return { message: sentence(`${exited}: ${cause.line}`), fix: `If that does not say why: ${lowerFirst(fix)}` };
+    return { message: sentence(`${exited}: ${cause.line}`), fix: unless(fix) };
   }
   // supervisor promises details in a log that is empty.
   const bare = end === undefined ? ` (${how.replace(" (process log may have details)", "")})` : "";
@@ -82,8 +82,18 @@ const crashes = new Set([SIGSEGV, SIGABRT, SIGBUS, SIGILL].map((signal) => 128 +
 /**
  * What to do about a program that ended without a reason.
  * @param code undefined if it is not known
+ * @param said what it printed last, which may be the reason
  */
-export function fixOf(code: number | undefined, command: string | undefined): string {
+export function fixOf(code: number | undefined, command: string | undefined, said?: Cause): string {
+  const fix = fixForCode(code, command);
+  return said === undefined ? fix : unless(fix);
+}
+
+function unless(fix: string): string {
+  return `If that does not say why: ${lowerFirst(fix)}`;
+}
+
+function fixForCode(code: number | undefined, command: string | undefined): string {
   const run = command === undefined ? "" : ` Run \`${command}\` in the project: `;
   if (code === 0) return `${foreground}${run === "" ? "" : `${run}it must not return.`}`;
   if (code === 128 + SIGKILL) {

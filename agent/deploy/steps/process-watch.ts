@@ -37,8 +37,25 @@ export async function startAndWatch(context: DeployContext, spec: RunSpec, names
       if (why !== undefined) throw exited(spec, name, why, await lastLines(context, spec, name));
       if (up < milliseconds(time) || programs.some(({ state }) => state !== "RUNNING")) left++;
     }
-    if (left === 0) return;
+    if (left === 0) return warnOfWaiting(context, spec, names);
     await ports.clock.sleep(pollMs, signal);
+  }
+}
+
+const cannotConnect = /consumer: (Cannot connect to .+?)\.*$/;
+
+/** A Celery worker that does not reach its broker stays up for ever, and does no job. Which comes up first is up to the host's owner. */
+async function warnOfWaiting(context: DeployContext, spec: RunSpec, names: string[]): Promise<void> {
+  for (const name of names) {
+    for (const { source, text } of await lastLines(context, spec, name)) {
+      const lines = text.split("\n");
+      const last = lines.findLastIndex((line) => cannotConnect.test(line));
+      const [, why] = cannotConnect.exec(lines[last] ?? "") ?? [];
+      if (why === undefined || lines.slice(last).some((line) => /\bConnected to /.test(line))) continue;
+      context.deployment.warning(
+        `${source} runs and does no jobs: ${why}. Start that service, or correct its address: see \`cutover env list ${spec.app}\` and \`env\` in cutover.yml.`,
+      );
+    }
   }
 }
 

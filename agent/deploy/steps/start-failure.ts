@@ -99,7 +99,7 @@ function failure(code: ErrorCode, words: Words, evidence: Evidence[]): CutoverEr
 
 function workersEnd({ config }: RunSpec, instance: string, cause: Cause | undefined): Words {
   const why = cause === undefined ? " and print no reason" : `: ${cause.line}`;
-  const unknown = fixOf(undefined, importOf(config.server.app));
+  const unknown = fixOf(undefined, importOf(config.server.app), cause);
   return {
     message: sentence(`${instance} runs, but its workers end as soon as they start${why}`),
     fix: cause?.fix ?? (cause === undefined || cause.vague === true ? unknown : readLog),
