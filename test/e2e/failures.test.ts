@@ -99,7 +99,10 @@ const wanted: Record<string, Wanted> = {
     at: "app.py:1",
   },
   "fastapi-trusted-host": { code: "health_failed", says: ["add shop.example.com to its `allowed_hosts`"] },
-  "flask-factory": { code: "health_failed", says: ["a function that makes the application", "`app: module:create_app()`"] },
+  "flask-factory": {
+    code: "health_failed",
+    says: ["a function that makes the application", "`app: module:create_app()`"],
+  },
   "flask-factory-argument": {
     code: "instance_died",
     says: ["wants an argument, and gets none", "Give the argument a default in create_app()"],

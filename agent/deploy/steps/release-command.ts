@@ -67,7 +67,8 @@ function failed(app: string, code: number, { command, last }: { command: string;
   const cause = causeIn(app, evidence);
   const why = cause === undefined ? " and printed nothing" : `: ${cause.line}`;
   const said = `The release command ended with exit code ${code}`;
-  const unknown = cause === undefined || cause.vague === true ? fixOf(code, command, cause) : "Correct it and deploy again.";
+  const unknown =
+    cause === undefined || cause.vague === true ? fixOf(code, command, cause) : "Correct it and deploy again.";
   return new CutoverError("release_command_failed", sentence(`${said}${why}`), {
     unchanged,
     ...wordsOf({ fix: cause?.fix ?? unknown, frame: cause?.frame }),
