@@ -37,7 +37,7 @@ const releases: [string, Fault, Expected][] = [
     "dies",
     {
       code: "instance_died",
-      says: [/web-[01] exited during startup: shop: the licence server is gone/, unchanged],
+      says: [/web-[01] exited during startup(?: with exit code 3)?: shop: the licence server is gone/, unchanged],
       log: ["shop: the licence server is gone, giving up"],
     },
   ],
