@@ -41,6 +41,8 @@ export const instanceView = z.object({
   uptime: z.number().optional(),
   connections: z.int(),
   slots: z.int(),
+  /** How often it was started again while its run was live; absent if never, and from agents of older versions. */
+  restarts: z.int().optional(),
 });
 
 /** The site is closed to all visitors except those with these addresses. */
@@ -80,6 +82,8 @@ export const appView = z.object({
   /** What visitors saw in the last minute; absent if nginx writes no lines of requests for this app. */
   requests: requestsView.optional(),
   instances: z.array(instanceView),
+  /** Since when restarts are counted, if the live run is older than the agent's own start. */
+  restarts_since: z.iso.datetime().optional(),
   releases: z.array(releaseView),
   deployment: deploymentView.nullable(),
   /** Agents of older versions do not say it. */

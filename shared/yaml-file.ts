@@ -45,7 +45,7 @@ export function readYaml<S extends z.ZodType>(
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, prettyErrors: false, uniqueKeys: true });
   const syntax = document.errors.map(({ pos, message }) => ({ ...position(counter, pos[0]), message }));
-  if (syntax.length > 0) return { kind: "not yaml", faults: inOrder(syntax) };
+  if (syntax.length > 0) return { kind: "not yaml", faults: conflicts(text) ?? inOrder(syntax) };
   let input: unknown;
   try {
     input = complete(document.toJS({ maxAliasCount: 100 }) ?? {});
@@ -63,6 +63,13 @@ export function readYaml<S extends z.ZodType>(
   faults.push(...hiddenFaults(faults, input, schema));
   const told = faults.map((fault) => ({ ...at(fault.path), message: worded(fault) + quotes(document, fault) }));
   return { kind: "invalid", faults: inOrder([...told, ...lost]) };
+}
+
+/** What a merge has left says more than the words of YAML for it. */
+function conflicts(text: string): YamlFault[] | undefined {
+  const line = text.split("\n").findIndex((each) => /^(?:<{7}|>{7}) /.test(each)) + 1;
+  if (line === 0) return undefined;
+  return [{ line, column: 1, message: "a merge conflict is left here; resolve it, commit and push" }];
 }
 
 /** A pattern such as *.pyc is an alias in YAML, and nothing has that name. */

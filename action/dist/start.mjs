@@ -24793,7 +24793,9 @@ const instanceView = object({
 	pid: int().optional(),
 	uptime: number$2().optional(),
 	connections: int(),
-	slots: int()
+	slots: int(),
+	/** How often it was started again while its run was live; absent if never, and from agents of older versions. */
+	restarts: int().optional()
 });
 /** The site is closed to all visitors except those with these addresses. */
 const maintenanceView = object({
@@ -24834,6 +24836,8 @@ const appView = object({
 	/** What visitors saw in the last minute; absent if nginx writes no lines of requests for this app. */
 	requests: requestsView.optional(),
 	instances: array(instanceView),
+	/** Since when restarts are counted, if the live run is older than the agent's own start. */
+	restarts_since: datetime().optional(),
 	releases: array(releaseView),
 	deployment: deploymentView.nullable(),
 	/** Agents of older versions do not say it. */
@@ -44846,7 +44850,7 @@ function readYaml(text, schema, complete = (value) => value) {
 	}));
 	if (syntax.length > 0) return {
 		kind: "not yaml",
-		faults: inOrder(syntax)
+		faults: conflicts(text) ?? inOrder(syntax)
 	};
 	let input;
 	try {
@@ -44879,6 +44883,16 @@ function readYaml(text, schema, complete = (value) => value) {
 			message: worded$1(fault) + quotes(document, fault)
 		})), ...lost])
 	};
+}
+/** What a merge has left says more than the words of YAML for it. */
+function conflicts(text) {
+	const line = text.split("\n").findIndex((each) => /^(?:<{7}|>{7}) /.test(each)) + 1;
+	if (line === 0) return void 0;
+	return [{
+		line,
+		column: 1,
+		message: "a merge conflict is left here; resolve it, commit and push"
+	}];
 }
 /** A pattern such as *.pyc is an alias in YAML, and nothing has that name. */
 function lostAliases(document, counter) {
@@ -45967,6 +45981,12 @@ const address = "See `cutover env list {app}` and `env` in cutover.yml.";
 /** Of PostgreSQL, MySQL, SQLite and Redis, by way of their Python libraries. */
 const databaseHints = [
 	{
+		id: "libpq",
+		pattern: /no pq wrapper available/,
+		fix: "psycopg finds no libpq: write psycopg[binary] into the requirements, or install libpq5 on the host.",
+		example: "ImportError: no pq wrapper available."
+	},
+	{
 		id: "database-password",
 		pattern: /password authentication failed for user "([^"]+)"|Access denied for user '([^']+)'|no password supplied/,
 		fix: "The database does not take this user's password: set the right one with `cutover env set {app} NAME`, where NAME is the variable that the settings read (often DATABASE_URL).",
@@ -46005,7 +46025,7 @@ const databaseHints = [
 	{
 		id: "table-exists",
 		pattern: /relation "([^"]+)" already exists|table "?([\w.]+)"? already exists|Table '([^']+)' already exists/,
-		fix: "{1} was made without its migration being recorded: mark that migration as applied, `cutover exec {app} -- python manage.py migrate --fake APP NUMBER`, then deploy again.",
+		fix: "The database has {1} already, and does not know of its migration. If {1} is what the migration would make, let `release.command` be `python manage.py migrate --noinput --fake-initial` for this one deploy; for a later migration run `migrate --fake APP NUMBER` in the same way.",
 		example: "DuplicateTable: relation \"item\" already exists"
 	},
 	{
@@ -46092,6 +46112,18 @@ const frameworkHints = [
 		example: "TemplateDoesNotExist: shop/home.html"
 	},
 	{
+		id: "jinja-template",
+		pattern: /^TemplateNotFound: (\S+)/,
+		fix: "The release has no template {1}: correct its name (Linux tells capital letters apart), commit it below the application's `templates`, and see `exclude` in cutover.yml.",
+		example: "TemplateNotFound: index.html"
+	},
+	{
+		id: "flask-secret-key",
+		pattern: /no secret key was set/,
+		fix: "Write `app.secret_key = os.environ[\"SECRET_KEY\"]` into the application, and run `cutover env set {app} SECRET_KEY` on the host.",
+		example: "RuntimeError: The session is unavailable because no secret key was set.  Set the secret_key on the application to something unique and secret."
+	},
+	{
 		id: "no-such-url",
 		pattern: /NoReverseMatch: (?:Reverse for '([^']*)'|'([^']+)' is not a registered namespace)/,
 		fix: "No URL has the name {1}: correct it in the view or the template, or add it to urls.py.",
@@ -46119,7 +46151,7 @@ const frameworkHints = [
 		id: "superuser",
 		pattern: /Superuser creation skipped due to not running in a TTY/,
 		anywhere: "if nothing else",
-		fix: "Make it once by hand on the host: `cutover exec {app} -- python manage.py createsuperuser`.",
+		fix: "Take it out of the command. When the release is live, make the user once by hand on the host: `cutover exec {app} -- python manage.py createsuperuser`.",
 		example: "Superuser creation skipped due to not running in a TTY. You can run `manage.py createsuperuser` in your project to create one manually."
 	},
 	{
@@ -46244,6 +46276,39 @@ const serverHints = [
 /** Of Python, the shell and the system below them. */
 const systemHints = [
 	{
+		id: "merge-conflict",
+		pattern: /(?:^\s*|')(?:<{7}|>{7}) \S/,
+		anywhere: "first",
+		cause: "A merge conflict is left in a file: {line}",
+		fix: "Resolve it, commit and push: `git grep -nE '^(<<<<<<<|>>>>>>>) '` lists what is left.",
+		example: "<<<<<<< HEAD"
+	},
+	{
+		id: "null-bytes",
+		pattern: /source code (?:string )?cannot contain null bytes/,
+		fix: "A Python file has null bytes, most often because it was saved as UTF-16: `grep -rlP '\\x00' --include='*.py' .` names it. Save it as UTF-8.",
+		example: "ValueError: source code string cannot contain null bytes"
+	},
+	{
+		id: "encoding",
+		pattern: /^SyntaxError: .*(?:codec can't decode byte|Non-UTF-8 code)/,
+		fix: "Save that file as UTF-8, and remove a line such as `# -*- coding: ascii -*-` from its top.",
+		example: "SyntaxError: 'ascii' codec can't decode byte 0xe9 in position 32: ordinal not in range(128)"
+	},
+	{
+		id: "newer-syntax",
+		pattern: /^SyntaxError: (?:invalid syntax|f-string: |expected '\(')/,
+		fix: "Correct {place}. If your own Python accepts it, the Python that ran it is older: see `python.version` in cutover.yml.",
+		runnerFix: "Correct {place}. If your own Python accepts it, the workflow's is older: see `python-version` of actions/setup-python.",
+		example: "SyntaxError: invalid syntax"
+	},
+	{
+		id: "json",
+		pattern: /^JSONDecodeError: /,
+		fix: "What {place} reads is no JSON: `python -m json.tool FILE` shows where. `char 0` means that it is empty, or is another thing, such as an error page.",
+		example: "JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
+	},
+	{
 		id: "circular-import",
 		pattern: /partially initialized module '([^']+)'/,
 		fix: "{1} and another module import each other: move one of the imports into the function that needs it.",
@@ -46255,6 +46320,13 @@ const systemHints = [
 		cause: "A wheel or program was built for a newer system than the host ({1}): {line}",
 		fix: "Build on a system that is not newer than the host: choose `runs-on` of the job accordingly, or use manylinux wheels.",
 		example: "ImportError: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.38' not found (required by /srv/app/x.so)"
+	},
+	{
+		id: "other-processor",
+		pattern: /ImportError: (\/\S+\.so\S*): cannot open shared object file/,
+		cause: "A compiled module is there, and the system cannot load it: {line}",
+		fix: "It is built for another processor: build it on the host's architecture, or use a wheel for it.",
+		example: "ImportError: /srv/app/native.so: cannot open shared object file: No such file or directory"
 	},
 	{
 		id: "shared-library",
@@ -46294,6 +46366,20 @@ const systemHints = [
 		example: "ValueError: invalid literal for int() with base 10: ''"
 	},
 	{
+		id: "none-variable",
+		pattern: /^TypeError: (?:(?:int|float)\(\) argument must be|expected str, bytes or os\.PathLike object,).* not '?NoneType/,
+		cause: "A value is missing, most often a variable of the environment: {line}",
+		fix: "See which one {place} reads, and set it with `cutover env set {app} NAME`, or in `env` of cutover.yml. `cutover env list {app}` shows what is set.",
+		example: "TypeError: int() argument must be a string, a bytes-like object or a real number, not 'NoneType'"
+	},
+	{
+		id: "may-not-listen",
+		pattern: /^PermissionError: \[Errno 13\] Permission denied$|error while attempting to bind on address .*permission denied|Can't connect to \('[^']*', \d{1,3}\)/,
+		cause: "The app may not listen at that address: {line}",
+		fix: "Ports below 1024 are root's, and the app is another user: let it listen where `{socket}` or `{port}` of `server.command` says. nginx has the ports 80 and 443.",
+		example: "ERROR:    [Errno 13] error while attempting to bind on address ('127.0.0.1', 80): permission denied"
+	},
+	{
 		id: "no-such-script",
 		pattern: /can't open file '([^']+)'/,
 		fix: "The release has no such file: commit it, see `exclude` in cutover.yml, or correct the command. Its path counts from the project's top.",
@@ -46328,6 +46414,20 @@ const toolHints = [
 		anywhere: "always",
 		fix: "Write `*.sh text eol=lf` into .gitattributes, run `git add --renormalize .`, commit and push.",
 		example: "cutover: cannot start: ./start.sh has Windows line ends"
+	},
+	{
+		id: "cannot-execute",
+		pattern: /failed to execute (\.?[\w.-]*\/\S+): No such file or directory/,
+		cause: "The system cannot start {1}: {line}",
+		fix: "Either the release has no such file, or its first line names a program that does not exist: with Windows line ends none does. Write `*.sh text eol=lf` into .gitattributes, run `git add --renormalize .`, commit and push.",
+		example: "prlimit: failed to execute ./crlf.sh: No such file or directory"
+	},
+	{
+		id: "cannot-find",
+		pattern: /failed to execute (\S+): No such file or directory/,
+		cause: "There is no program {1} on the PATH: {line}",
+		fix: "Add what has {1} to the requirements, correct the command in cutover.yml, or install {1} on the host.",
+		example: "prlimit: failed to execute nosuchprogram: No such file or directory"
 	},
 	{
 		id: "not-executable",
@@ -46512,6 +46612,22 @@ const pythonHints = [
 		example: "ImproperlyConfigured: Set the DATABASE_URL environment variable"
 	},
 	{
+		id: "starlette-variable",
+		pattern: /^KeyError: "Config '([A-Z][A-Z0-9_]*)' is missing/,
+		cause: "The environment has no variable {1}: {line}",
+		fix: variable,
+		runnerFix: runnerVariable,
+		example: "KeyError: \"Config 'API_TOKEN' is missing, and has no default.\""
+	},
+	{
+		id: "settings-class",
+		pattern: /ValidationError: \d+ validation errors? for \w*(?:[Ss]etting|[Cc]onf|[Ee]nv)\w*: (\w+) [Ff]ield required/,
+		cause: "The environment has no variable {variable}: {line}",
+		fix: "Set it on the host with `cutover env set {app} {variable}`, or in `env` of cutover.yml if it is no secret; with an `env_prefix` it begins with that.",
+		runnerFix: runnerVariable,
+		example: "ValidationError: 1 validation error for Settings: secret_key Field required [type=missing, input_value={}, input_type=dict]"
+	},
+	{
 		id: "missing-variable",
 		pattern: /^KeyError: '([A-Z][A-Z0-9_]*)'/,
 		cause: "The environment has no variable {1}: {line}",
@@ -46565,11 +46681,33 @@ const pythonHints = [
 		example: "Unknown command: 'frobnicate'"
 	},
 	{
+		id: "env-file",
+		pattern: /^FileNotFoundError: \[Errno 2\] No such file or directory: '([^']*\.env\b[^'/]*)'/,
+		cause: "The release has no {1}, and secrets do not belong into the repository: {line}",
+		fix: "Set each of its variables with `cutover env set {app} NAME`, and let {place} read the environment if the file is not there.",
+		runnerFix: "Set its variables in `env` of this step, and let {place} read the environment if the file is not there.",
+		example: "FileNotFoundError: [Errno 2] No such file or directory: '.env'"
+	},
+	{
 		id: "missing-file",
 		pattern: /^FileNotFoundError: \[Errno 2\] No such file or directory: '([^']+)'/,
 		fix: "The release has no such file: commit it, see `exclude` in cutover.yml, or use a path in $CUTOVER_SHARED.",
 		runnerFix: "Correct the path, or make the file in a step before this one.",
 		example: "FileNotFoundError: [Errno 2] No such file or directory: '/etc/shadow2/x'"
+	},
+	{
+		id: "missing-distribution",
+		pattern: /DistributionNotFound: The '([\w.-]+)\S*' distribution was not found|PackageNotFoundError: (?:No package metadata was found for )?(\S+)/,
+		fix: "Add {1} to the requirements. If that is the project itself, install it too: write `.` into the requirements.",
+		runnerFix: "Install the project's requirements in a step before this one: the command runs in the workflow.",
+		example: "DistributionNotFound: The 'celery' distribution was not found and is required by the application"
+	},
+	{
+		id: "missing-extra",
+		pattern: /"?\b([\w.-]+)"? (?:to be|must be) installed/,
+		fix: "Add {1} to the requirements.",
+		runnerFix: "Add {1} to the requirements, and install them in a step before this one.",
+		example: "RuntimeError: Form data requires \"python-multipart\" to be installed."
 	},
 	{
 		id: "missing-module",
@@ -46606,10 +46744,17 @@ const pythonHints = [
 		example: "TypeError: FastAPI.__call__() missing 1 required positional argument: 'send'"
 	},
 	{
+		id: "factory-argument",
+		pattern: /(?:^TypeError: |app factory: )(\w*(?:create|make|factory|build|get)\w*|make)\(\) missing \d+ required (?:positional|keyword-only) arguments?: '(?!environ|start_response|scope|receive|send)/,
+		cause: "The function that makes the application wants an argument, and gets none: {line}",
+		fix: "Give the argument a default in {1}(). gunicorn also takes a value from cutover.yml: `app: module:{1}(\"production\")`.",
+		example: "TypeError: create_app() missing 1 required positional argument: 'config'"
+	},
+	{
 		id: "factory-not-called",
 		pattern: /^TypeError: (\w*(?:create|make|factory|build|get)\w*|make)\(\) (?:takes|missing|got)/,
 		cause: "The server got a function that makes the application, and not the application: {line}",
-		fix: "Write the call into `server.app` of cutover.yml: `module:{1}()`.",
+		fix: "Write the call where cutover.yml names the application: `app: module:{1}()`.",
 		example: "TypeError: create_app() takes from 0 to 1 positional arguments but 2 were given"
 	},
 	{
@@ -46727,7 +46872,7 @@ function packageOf(module) {
 }
 // shared/causes/traceback.ts
 /** pip puts what a package's build printed behind spaces. */
-const start$1 = /^(\s*)(?:.*\S )?Traceback \(most recent call last\):\s*$/;
+const start$1 = /^(\s*)(?:.*\S\s+)?Traceback \(most recent call last\):\s*$/;
 const frameLine = /^\s*File "(.+)", line (\d+)/;
 /** At the beginning of a line: a class's name, with the modules that it is from. */
 const raisedLine = /^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(: .*)?$/;
@@ -46741,21 +46886,23 @@ const passing = /* @__PURE__ */ new Set([
 	"HaltServer",
 	"GeneratorExit"
 ]);
+/** uvicorn removes its socket in the end, although it has none yet if the application did not start. */
+const ownSocket = /^FileNotFoundError: .*\bweb-\d+\.sock'$/;
 /** The last traceback of a log. Of exceptions that caused each other Python prints the last one last. */
 function lastTraceback(lines, projectFile) {
 	for (let index = lines.length - 1; index >= 0; index--) {
 		const [, indent] = start$1.exec(lines[index] ?? "") ?? [];
 		if (indent === void 0) continue;
 		const raised = parse$1(lines.slice(index + 1).map((line) => line.startsWith(indent) ? line.slice(indent.length) : line), projectFile);
-		if (raised !== void 0 && !passing.has(shortName(raised.exception))) return raised;
+		if (raised !== void 0 && !follows(raised.exception)) return raised;
 	}
 	return syntaxError(lines, projectFile) ?? headless(lines, projectFile);
 }
 /** The end of a traceback whose beginning is not among the last lines of a log. */
 function headless(lines, projectFile) {
 	const end = lines.findLastIndex((line, index) => {
-		const [, name] = raisedLine.exec(line) ?? [];
-		if (name === void 0 || !/^[A-Z]\w+$/.test(lastPart(name)) || passing.has(lastPart(name))) return false;
+		const [, name, message] = raisedLine.exec(line) ?? [];
+		if (name === void 0 || !/^[A-Z]\w+$/.test(lastPart(name)) || follows(`${lastPart(name)}${message ?? ""}`)) return false;
 		return lines.slice(Math.max(0, index - 3), index).some((above) => frameLine.test(above));
 	});
 	if (end === -1) return void 0;
@@ -46777,9 +46924,10 @@ function parse$1(lines, projectFile) {
 	if (name === void 0) return void 0;
 	const next = lines[end + 1];
 	const text = message ?? (next?.startsWith("  ") === true ? `: ${next.trim()}` : "");
+	const more = /\bvalidation errors? for /.test(text) ? `: ${lines.slice(end + 1, end + 3).map((line) => line.trim()).join(" ")}` : "";
 	const frame = innermost(lines.slice(0, end), projectFile);
 	return {
-		exception: `${lastPart(name)}${text}`,
+		exception: `${lastPart(name)}${text}${more}`,
 		...frame !== void 0 && { frame }
 	};
 }
@@ -46790,12 +46938,12 @@ function innermost(lines, projectFile) {
 		const file = path === void 0 ? void 0 : projectFile(path);
 		return file === void 0 ? [] : [{
 			file: ownText(file),
-			line: Number(line)
+			line: Math.max(1, Number(line))
 		}];
 	}).at(-1);
 }
-function shortName(exception) {
-	return exception.split(":", 1)[0] ?? "";
+function follows(exception) {
+	return passing.has(exception.split(":", 1)[0] ?? "") || ownSocket.test(exception);
 }
 /** `django.core.exceptions.ImproperlyConfigured` is known by its last part. */
 function lastPart(name) {
@@ -46809,8 +46957,8 @@ const longestLine$1 = 2e3;
 const prefixes = /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[[A-Z]+\] |\[\d{4}-\d\d-\d\d [\d:,]+: [A-Z]+\/[\w-]+\] |(?:ERROR|CRITICAL): {3,}|cutover: cannot start: )/;
 /** `django.db.utils.OperationalError` is known by its last part. */
 const qualified = /^(?:[a-z_]\w*\.)+(?=[A-Z]\w*(?:Error|Exception|Configured|NotFound)\b)/;
-/** What a server prints of itself while all is well. */
-const ordinary = /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[INFO\] |INFO: {5}|\[\d{4}-\d\d-\d\d [\d:,]+: INFO\/)/;
+/** What a server, or cutover's own launcher, prints of itself while all is well. */
+const ordinary = /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[INFO\] |INFO: {5}|\[\d{4}-\d\d-\d\d [\d:,]+: INFO\/|cutover: (?!cannot start))/;
 /** Lines that follow from another failure, in words that look like one. */
 const consequence = /^(?:Reason: (?:Worker|App) failed|Worker \(pid:\d+\) (?:exited|was sent)|Shutting down|unable to load app 0|\*\*\* |Try '|Usage:|npm (?:ERR!|error) A complete log|\[notice\]|note: |hint: |╰|WARNING|INFO|DEBUG|Exception ignored|Exception in (?:worker|ASGI)|Worker with pid \d+ was terminated due to signal (?!9$)|Unable to load celery application|Error: Invalid value for '-A')/i;
 const looksLikeError = /\b(?:errors?|there is no|not executable|Windows line ends|no shell reads|[A-Z]\w*Error|[A-Z]\w*Exception|fatal|failed|cannot|could not|can't|not found|denied|no such|refused|invalid|missing|unable|unknown command|killed|has no attribute|was terminated due to)\b/i;
@@ -46865,9 +47013,11 @@ function explained$1(said, hint, raised, { app, where }) {
 		"{1}": group,
 		"{app}": app,
 		"{line}": withFrame(said, raised),
-		"{package}": packageOf(group)
+		"{package}": packageOf(group),
+		"{variable}": group.toUpperCase(),
+		"{place}": placeOf$1(raised)
 	};
-	const fill = (text) => text.replace(/\{(?:1|app|line|package)\}/g, (name) => values[name] ?? name);
+	const fill = (text) => text.replace(/\{\w+\}/g, (name) => values[name] ?? name);
 	const fix = where === "runner" ? hint.runnerFix ?? hint.fix : hint.fix;
 	return {
 		line: cut(fill(hint.cause ?? "{line}")),
@@ -46884,6 +47034,10 @@ function unexplained(said, raised) {
 		frame,
 		fix: `Correct ${frame.file}, line ${frame.line}, and deploy again.`
 	};
+}
+function placeOf$1(raised) {
+	const frame = raised?.frame;
+	return frame === void 0 ? "the code" : `${frame.file}, line ${frame.line}`;
 }
 function withFrame(said, raised) {
 	const frame = raised?.frame;

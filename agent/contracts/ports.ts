@@ -40,9 +40,11 @@ export interface Ports {
   system: HostSystem;
 }
 
-/** What the host is, for whoever packs for it. */
 export interface HostSystem {
+  /** What the host is, for whoever packs for it. */
   view(): Promise<HostView>;
+  /** Whether processes with these ids all run. It asks no process, and costs a millisecond. */
+  running(pids: number[]): Promise<boolean>;
 }
 
 /** Time is an argument, so that tests of waiting take milliseconds. */

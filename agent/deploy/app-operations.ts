@@ -25,6 +25,7 @@ import { viewRequests } from "./requests-view.ts";
 import { findRelease, pinRelease } from "./state.ts";
 import { restoreTraffic } from "./steps/route.ts";
 import { assertServable, nothingLive, servableRelease } from "./steps/target.ts";
+import { Restarts } from "./watch/restarts.ts";
 
 /** How many files that differ one answer names. */
 const faultsListed = 1000;
@@ -50,6 +51,7 @@ export class AppOperations implements Operations {
   readonly #states: AppStates;
   readonly #queue: DeployQueue;
   readonly #resume: Parts["resume"];
+  readonly restarts: Restarts;
 
   constructor({ ports, log, states, queue, resume }: Parts) {
     this.#ports = ports;
@@ -57,12 +59,14 @@ export class AppOperations implements Operations {
     this.#states = states;
     this.#queue = queue;
     this.#resume = resume;
+    this.restarts = new Restarts(ports);
   }
 
   async app(app: string): Promise<AppView> {
     const settings = await this.#ports.apps.settings(app);
     const state = await this.#states.of(app).catch((thrown: unknown) => heldState(this.#ports, app, thrown));
-    return viewApp({ ports: this.#ports, settings, state, running: this.#queue.running(app)?.deployment.view });
+    const running = this.#queue.running(app)?.deployment.view;
+    return viewApp({ ports: this.#ports, settings, state, running, restarts: this.restarts });
   }
 
   async files(app: string, release: string | "live"): Promise<FilesView> {

@@ -10,12 +10,14 @@ import type { AppSettings } from "../settings.ts";
 import { runSpec } from "./context.ts";
 import { viewRequests } from "./requests-view.ts";
 import { type AppState, openDeployment, rollbackTarget } from "./state.ts";
+import type { Restarts } from "./watch/restarts.ts";
 
 interface Parts {
   ports: Ports;
   settings: AppSettings;
   state: AppState;
   running: DeploymentView | undefined;
+  restarts: Restarts;
 }
 
 type InstanceView = AppView["instances"][number];
@@ -24,7 +26,7 @@ type InstanceView = AppView["instances"][number];
  * The status of an app: its state, what supervisor and the kernel say of its instances, where its slots lead. If supervisord
  * does not answer, the view has all the rest.
  */
-export async function viewApp({ ports, settings, state, running }: Parts): Promise<AppView> {
+export async function viewApp({ ports, settings, state, running, restarts }: Parts): Promise<AppView> {
   const runs = [state.live, state.staged?.run, state.warm?.run].filter((run) => typeof run === "string");
   const instances: InstanceView[] = [];
   const supervisord = new Asked();
@@ -50,7 +52,7 @@ export async function viewApp({ ports, settings, state, running }: Parts): Promi
     ...(await unbuilt(ports, state)),
     ...(supervisord.problem !== undefined && { problem: supervisord.problem }),
     ...(requests !== undefined && { requests }),
-    instances,
+    ...withRestarts(instances, restarts, state),
     releases: state.releases.toReversed(),
     deployment: running ?? open?.deployment ?? state.history[0] ?? null,
     host: await ports.system.view(),
@@ -109,6 +111,21 @@ async function viewRun({ ports, state, supervisord }: RunParts, run: string): Pr
       slots: slots.get(address) ?? 0,
     };
   });
+}
+
+/** Only those of the live run are counted. */
+function withRestarts(
+  instances: InstanceView[],
+  restarts: Restarts,
+  { app, live }: AppState,
+): Pick<AppView, "instances" | "restarts_since"> {
+  if (live === null) return { instances };
+  const { counts, since } = restarts.of(app, live);
+  const counted = instances.map((one) => {
+    const count = one.run === live ? (counts.get(one.name) ?? 0) : 0;
+    return count === 0 ? one : { ...one, restarts: count };
+  });
+  return { instances: counted, ...(since !== undefined && { restarts_since: since }) };
 }
 
 /** Also an old one that still finishes its job. */

@@ -85,15 +85,15 @@ export class Deployments implements Service {
     this.#states = new AppStates(ports);
     const stateOf = (app: string) => this.#states.of(app);
     this.#registry = new DeploymentRegistry({ ports, stateOf });
-    const parts = { ports, log, states: this.#states, registry: this.#registry, newId };
-    this.#queue = new DeployQueue({ ...parts, onFree: (app) => this.#schedule(app) });
     const onFree = (app: string) => this.#schedule(app);
-    const resume = (app: string, unlock: () => void) =>
-      resumeApp({ ...parts, queue: this.#queue, onFree }, app, unlock);
+    const parts = { ports, log, states: this.#states, registry: this.#registry, newId, stateOf, onFree };
+    this.#queue = new DeployQueue(parts);
+    const resume = (app: string, unlock: () => void) => resumeApp({ ...parts, queue: this.#queue }, app, unlock);
     this.#open = new OpenDeployments({ ports, log, queue: this.#queue, stateOf, resume, onFree });
     this.operations = new AppOperations({ ports, log, states: this.#states, queue: this.#queue, resume });
-    this.#warm = new WarmRetirement({ ports, locks: this.#queue.locks, log, stateOf, onCut });
-    this.supervision = new LiveSupervision({ ports, log, locks: this.#queue.locks, stateOf, onReport: onInstances });
+    const watching = { ...parts, locks: this.#queue.locks, restarts: this.operations.restarts };
+    this.#warm = new WarmRetirement({ ...watching, onCut });
+    this.supervision = new LiveSupervision({ ...watching, onReport: onInstances });
     const fail = async (id: string, why: CutoverError) => this.#abortStaged(await this.deployment(id), why);
     this.#canaries = new CanaryWatch({ ports, log, stateOf, fail });
   }

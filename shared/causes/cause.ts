@@ -36,8 +36,9 @@ const prefixes =
   /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[[A-Z]+\] |\[\d{4}-\d\d-\d\d [\d:,]+: [A-Z]+\/[\w-]+\] |(?:ERROR|CRITICAL): {3,}|cutover: cannot start: )/;
 /** `django.db.utils.OperationalError` is known by its last part. */
 const qualified = /^(?:[a-z_]\w*\.)+(?=[A-Z]\w*(?:Error|Exception|Configured|NotFound)\b)/;
-/** What a server prints of itself while all is well. */
-const ordinary = /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[INFO\] |INFO: {5}|\[\d{4}-\d\d-\d\d [\d:,]+: INFO\/)/;
+/** What a server, or cutover's own launcher, prints of itself while all is well. */
+const ordinary =
+  /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[INFO\] |INFO: {5}|\[\d{4}-\d\d-\d\d [\d:,]+: INFO\/|cutover: (?!cannot start))/;
 /** Lines that follow from another failure, in words that look like one. */
 const consequence =
   /^(?:Reason: (?:Worker|App) failed|Worker \(pid:\d+\) (?:exited|was sent)|Shutting down|unable to load app 0|\*\*\* |Try '|Usage:|npm (?:ERR!|error) A complete log|\[notice\]|note: |hint: |╰|WARNING|INFO|DEBUG|Exception ignored|Exception in (?:worker|ASGI)|Worker with pid \d+ was terminated due to signal (?!9$)|Unable to load celery application|Error: Invalid value for '-A')/i;
@@ -112,8 +113,11 @@ function explained(said: string, hint: Hint, raised: Raised | undefined, { app, 
   const [, ...groups] = hint.pattern.exec(said) ?? [];
   const group = groups.find((each) => each !== undefined) ?? "";
   const line = withFrame(said, raised);
-  const values: Record<string, string> = { "{1}": group, "{app}": app, "{line}": line, "{package}": packageOf(group) };
-  const fill = (text: string) => text.replace(/\{(?:1|app|line|package)\}/g, (name) => values[name] ?? name);
+  const values: Record<string, string> = {
+    ...{ "{1}": group, "{app}": app, "{line}": line, "{package}": packageOf(group) },
+    ...{ "{variable}": group.toUpperCase(), "{place}": placeOf(raised) },
+  };
+  const fill = (text: string) => text.replace(/\{\w+\}/g, (name) => values[name] ?? name);
   const fix = where === "runner" ? (hint.runnerFix ?? hint.fix) : hint.fix;
   return { line: cut(fill(hint.cause ?? "{line}")), fix: cut(fill(fix)), ...frameOf(raised) };
 }
@@ -125,6 +129,11 @@ function unexplained(said: string, raised: Raised | undefined): Cause {
   return frame === undefined
     ? { line }
     : { line, frame, fix: `Correct ${frame.file}, line ${frame.line}, and deploy again.` };
+}
+
+function placeOf(raised: Raised | undefined): string {
+  const frame = raised?.frame;
+  return frame === undefined ? "the code" : `${frame.file}, line ${frame.line}`;
 }
 
 function withFrame(said: string, raised: Raised | undefined): string {

@@ -7,6 +7,12 @@ const address = "See `cutover env list {app}` and `env` in cutover.yml.";
 /** Of PostgreSQL, MySQL, SQLite and Redis, by way of their Python libraries. */
 export const databaseHints: Hint[] = [
   {
+    id: "libpq",
+    pattern: /no pq wrapper available/,
+    fix: "psycopg finds no libpq: write psycopg[binary] into the requirements, or install libpq5 on the host.",
+    example: "ImportError: no pq wrapper available.",
+  },
+  {
     id: "database-password",
     pattern: /password authentication failed for user "([^"]+)"|Access denied for user '([^']+)'|no password supplied/,
     fix: "The database does not take this user's password: set the right one with `cutover env set {app} NAME`, where NAME is the variable that the settings read (often DATABASE_URL).",
@@ -50,7 +56,7 @@ export const databaseHints: Hint[] = [
   {
     id: "table-exists",
     pattern: /relation "([^"]+)" already exists|table "?([\w.]+)"? already exists|Table '([^']+)' already exists/,
-    fix: "{1} was made without its migration being recorded: mark that migration as applied, `cutover exec {app} -- python manage.py migrate --fake APP NUMBER`, then deploy again.",
+    fix: "The database has {1} already, and does not know of its migration. If {1} is what the migration would make, let `release.command` be `python manage.py migrate --noinput --fake-initial` for this one deploy; for a later migration run `migrate --fake APP NUMBER` in the same way.",
     example: 'DuplicateTable: relation "item" already exists',
   },
   {

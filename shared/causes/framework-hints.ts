@@ -50,6 +50,19 @@ export const frameworkHints: Hint[] = [
     example: "TemplateDoesNotExist: shop/home.html",
   },
   {
+    id: "jinja-template",
+    pattern: /^TemplateNotFound: (\S+)/,
+    fix: "The release has no template {1}: correct its name (Linux tells capital letters apart), commit it below the application's `templates`, and see `exclude` in cutover.yml.",
+    example: "TemplateNotFound: index.html",
+  },
+  {
+    id: "flask-secret-key",
+    pattern: /no secret key was set/,
+    fix: 'Write `app.secret_key = os.environ["SECRET_KEY"]` into the application, and run `cutover env set {app} SECRET_KEY` on the host.',
+    example:
+      "RuntimeError: The session is unavailable because no secret key was set.  Set the secret_key on the application to something unique and secret.",
+  },
+  {
     id: "no-such-url",
     pattern: /NoReverseMatch: (?:Reverse for '([^']*)'|'([^']+)' is not a registered namespace)/,
     fix: "No URL has the name {1}: correct it in the view or the template, or add it to urls.py.",
@@ -79,7 +92,7 @@ export const frameworkHints: Hint[] = [
     id: "superuser",
     pattern: /Superuser creation skipped due to not running in a TTY/,
     anywhere: "if nothing else",
-    fix: "Make it once by hand on the host: `cutover exec {app} -- python manage.py createsuperuser`.",
+    fix: "Take it out of the command. When the release is live, make the user once by hand on the host: `cutover exec {app} -- python manage.py createsuperuser`.",
     example:
       "Superuser creation skipped due to not running in a TTY. You can run `manage.py createsuperuser` in your project to create one manually.",
   },

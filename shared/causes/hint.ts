@@ -10,7 +10,10 @@ export interface Hint {
   anywhere?: "first" | "always" | "if nothing else" | "if silent";
   /** Says it in better words than the line. `{1}` is the pattern's first group. */
   cause?: string;
-  /** The next thing to do. `{1}` is the pattern's first group, `{package}` what has that module, `{app}` the app's name. */
+  /**
+   * The next thing to do. `{1}` is the pattern's first group, `{package}` what has that module, `{variable}` it in
+   * capitals, `{place}` the project's file and line, `{app}` the app's name.
+   */
   fix: string;
   /** The same on the machine that runs the workflow. */
   runnerFix?: string;

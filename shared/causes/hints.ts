@@ -47,6 +47,24 @@ const pythonHints: Hint[] = [
     example: "ImproperlyConfigured: Set the DATABASE_URL environment variable",
   },
   {
+    id: "starlette-variable",
+    pattern: /^KeyError: "Config '([A-Z][A-Z0-9_]*)' is missing/,
+    cause: "The environment has no variable {1}: {line}",
+    fix: variable,
+    runnerFix: runnerVariable,
+    example: "KeyError: \"Config 'API_TOKEN' is missing, and has no default.\"",
+  },
+  {
+    // Pydantic reads the environment by the names of a settings class, with any capital letters.
+    id: "settings-class",
+    pattern: /ValidationError: \d+ validation errors? for \w*(?:[Ss]etting|[Cc]onf|[Ee]nv)\w*: (\w+) [Ff]ield required/,
+    cause: "The environment has no variable {variable}: {line}",
+    fix: "Set it on the host with `cutover env set {app} {variable}`, or in `env` of cutover.yml if it is no secret; with an `env_prefix` it begins with that.",
+    runnerFix: runnerVariable,
+    example:
+      "ValidationError: 1 validation error for Settings: secret_key Field required [type=missing, input_value={}, input_type=dict]",
+  },
+  {
     id: "missing-variable",
     pattern: /^KeyError: '([A-Z][A-Z0-9_]*)'/,
     cause: "The environment has no variable {1}: {line}",
@@ -104,11 +122,35 @@ const pythonHints: Hint[] = [
     example: "Unknown command: 'frobnicate'",
   },
   {
+    id: "env-file",
+    pattern: /^FileNotFoundError: \[Errno 2\] No such file or directory: '([^']*\.env\b[^'/]*)'/,
+    cause: "The release has no {1}, and secrets do not belong into the repository: {line}",
+    fix: "Set each of its variables with `cutover env set {app} NAME`, and let {place} read the environment if the file is not there.",
+    runnerFix:
+      "Set its variables in `env` of this step, and let {place} read the environment if the file is not there.",
+    example: "FileNotFoundError: [Errno 2] No such file or directory: '.env'",
+  },
+  {
     id: "missing-file",
     pattern: /^FileNotFoundError: \[Errno 2\] No such file or directory: '([^']+)'/,
     fix: "The release has no such file: commit it, see `exclude` in cutover.yml, or use a path in $CUTOVER_SHARED.",
     runnerFix: "Correct the path, or make the file in a step before this one.",
     example: "FileNotFoundError: [Errno 2] No such file or directory: '/etc/shadow2/x'",
+  },
+  {
+    id: "missing-distribution",
+    pattern:
+      /DistributionNotFound: The '([\w.-]+)\S*' distribution was not found|PackageNotFoundError: (?:No package metadata was found for )?(\S+)/,
+    fix: "Add {1} to the requirements. If that is the project itself, install it too: write `.` into the requirements.",
+    runnerFix: "Install the project's requirements in a step before this one: the command runs in the workflow.",
+    example: "DistributionNotFound: The 'celery' distribution was not found and is required by the application",
+  },
+  {
+    id: "missing-extra",
+    pattern: /"?\b([\w.-]+)"? (?:to be|must be) installed/,
+    fix: "Add {1} to the requirements.",
+    runnerFix: "Add {1} to the requirements, and install them in a step before this one.",
+    example: 'RuntimeError: Form data requires "python-multipart" to be installed.',
   },
   {
     id: "missing-module",
@@ -147,10 +189,18 @@ const pythonHints: Hint[] = [
     example: "TypeError: FastAPI.__call__() missing 1 required positional argument: 'send'",
   },
   {
+    id: "factory-argument",
+    pattern:
+      /(?:^TypeError: |app factory: )(\w*(?:create|make|factory|build|get)\w*|make)\(\) missing \d+ required (?:positional|keyword-only) arguments?: '(?!environ|start_response|scope|receive|send)/,
+    cause: "The function that makes the application wants an argument, and gets none: {line}",
+    fix: 'Give the argument a default in {1}(). gunicorn also takes a value from cutover.yml: `app: module:{1}("production")`.',
+    example: "TypeError: create_app() missing 1 required positional argument: 'config'",
+  },
+  {
     id: "factory-not-called",
     pattern: /^TypeError: (\w*(?:create|make|factory|build|get)\w*|make)\(\) (?:takes|missing|got)/,
     cause: "The server got a function that makes the application, and not the application: {line}",
-    fix: "Write the call into `server.app` of cutover.yml: `module:{1}()`.",
+    fix: "Write the call where cutover.yml names the application: `app: module:{1}()`.",
     example: "TypeError: create_app() takes from 0 to 1 positional arguments but 2 were given",
   },
   {

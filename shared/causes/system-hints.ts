@@ -3,6 +3,40 @@ import type { Hint } from "./hint.ts";
 /** Of Python, the shell and the system below them. */
 export const systemHints: Hint[] = [
   {
+    id: "merge-conflict",
+    pattern: /(?:^\s*|')(?:<{7}|>{7}) \S/,
+    anywhere: "first",
+    cause: "A merge conflict is left in a file: {line}",
+    fix: "Resolve it, commit and push: `git grep -nE '^(<<<<<<<|>>>>>>>) '` lists what is left.",
+    example: "<<<<<<< HEAD",
+  },
+  {
+    id: "null-bytes",
+    pattern: /source code (?:string )?cannot contain null bytes/,
+    fix: "A Python file has null bytes, most often because it was saved as UTF-16: `grep -rlP '\\x00' --include='*.py' .` names it. Save it as UTF-8.",
+    example: "ValueError: source code string cannot contain null bytes",
+  },
+  {
+    id: "encoding",
+    pattern: /^SyntaxError: .*(?:codec can't decode byte|Non-UTF-8 code)/,
+    fix: "Save that file as UTF-8, and remove a line such as `# -*- coding: ascii -*-` from its top.",
+    example: "SyntaxError: 'ascii' codec can't decode byte 0xe9 in position 32: ordinal not in range(128)",
+  },
+  {
+    id: "newer-syntax",
+    pattern: /^SyntaxError: (?:invalid syntax|f-string: |expected '\(')/,
+    fix: "Correct {place}. If your own Python accepts it, the Python that ran it is older: see `python.version` in cutover.yml.",
+    runnerFix:
+      "Correct {place}. If your own Python accepts it, the workflow's is older: see `python-version` of actions/setup-python.",
+    example: "SyntaxError: invalid syntax",
+  },
+  {
+    id: "json",
+    pattern: /^JSONDecodeError: /,
+    fix: "What {place} reads is no JSON: `python -m json.tool FILE` shows where. `char 0` means that it is empty, or is another thing, such as an error page.",
+    example: "JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+  },
+  {
     id: "circular-import",
     pattern: /partially initialized module '([^']+)'/,
     fix: "{1} and another module import each other: move one of the imports into the function that needs it.",
@@ -15,6 +49,13 @@ export const systemHints: Hint[] = [
     cause: "A wheel or program was built for a newer system than the host ({1}): {line}",
     fix: "Build on a system that is not newer than the host: choose `runs-on` of the job accordingly, or use manylinux wheels.",
     example: "ImportError: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.38' not found (required by /srv/app/x.so)",
+  },
+  {
+    id: "other-processor",
+    pattern: /ImportError: (\/\S+\.so\S*): cannot open shared object file/,
+    cause: "A compiled module is there, and the system cannot load it: {line}",
+    fix: "It is built for another processor: build it on the host's architecture, or use a wheel for it.",
+    example: "ImportError: /srv/app/native.so: cannot open shared object file: No such file or directory",
   },
   {
     id: "shared-library",
@@ -52,6 +93,22 @@ export const systemHints: Hint[] = [
     cause: "A variable of the environment is empty where the code wants a number: {line}",
     fix: "Set it with `cutover env set {app} NAME`, or in `env` of cutover.yml. `cutover env list {app}` shows what is set.",
     example: "ValueError: invalid literal for int() with base 10: ''",
+  },
+  {
+    id: "none-variable",
+    pattern:
+      /^TypeError: (?:(?:int|float)\(\) argument must be|expected str, bytes or os\.PathLike object,).* not '?NoneType/,
+    cause: "A value is missing, most often a variable of the environment: {line}",
+    fix: "See which one {place} reads, and set it with `cutover env set {app} NAME`, or in `env` of cutover.yml. `cutover env list {app}` shows what is set.",
+    example: "TypeError: int() argument must be a string, a bytes-like object or a real number, not 'NoneType'",
+  },
+  {
+    id: "may-not-listen",
+    pattern:
+      /^PermissionError: \[Errno 13\] Permission denied$|error while attempting to bind on address .*permission denied|Can't connect to \('[^']*', \d{1,3}\)/,
+    cause: "The app may not listen at that address: {line}",
+    fix: "Ports below 1024 are root's, and the app is another user: let it listen where `{socket}` or `{port}` of `server.command` says. nginx has the ports 80 and 443.",
+    example: "ERROR:    [Errno 13] error while attempting to bind on address ('127.0.0.1', 80): permission denied",
   },
   {
     id: "no-such-script",

@@ -12,6 +12,20 @@ export const toolHints: Hint[] = [
     example: "cutover: cannot start: ./start.sh has Windows line ends",
   },
   {
+    id: "cannot-execute",
+    pattern: /failed to execute (\.?[\w.-]*\/\S+): No such file or directory/,
+    cause: "The system cannot start {1}: {line}",
+    fix: "Either the release has no such file, or its first line names a program that does not exist: with Windows line ends none does. Write `*.sh text eol=lf` into .gitattributes, run `git add --renormalize .`, commit and push.",
+    example: "prlimit: failed to execute ./crlf.sh: No such file or directory",
+  },
+  {
+    id: "cannot-find",
+    pattern: /failed to execute (\S+): No such file or directory/,
+    cause: "There is no program {1} on the PATH: {line}",
+    fix: "Add what has {1} to the requirements, correct the command in cutover.yml, or install {1} on the host.",
+    example: "prlimit: failed to execute nosuchprogram: No such file or directory",
+  },
+  {
     id: "not-executable",
     pattern: /(?:^|[\s:])(\.?\/?[\w./-]+)(?: is not executable|: Permission denied$)/,
     fix: executable,

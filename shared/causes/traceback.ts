@@ -18,7 +18,7 @@ export interface Frame {
 export type ProjectFile = (path: string) => string | undefined;
 
 /** pip puts what a package's build printed behind spaces. */
-const start = /^(\s*)(?:.*\S )?Traceback \(most recent call last\):\s*$/;
+const start = /^(\s*)(?:.*\S\s+)?Traceback \(most recent call last\):\s*$/;
 const frameLine = /^\s*File "(.+)", line (\d+)/;
 /** At the beginning of a line: a class's name, with the modules that it is from. */
 const raisedLine = /^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(: .*)?$/;
@@ -27,6 +27,9 @@ const launch = /^\s*(?:main\(\)|execute_from_command_line\(|\w+ = get_[aw]sgi_ap
 /** How a server ends its own processes: they follow from another failure, or from a stop. */
 const passing = new Set(["KeyboardInterrupt", "CancelledError", "SystemExit", "HaltServer", "GeneratorExit"]);
 
+/** uvicorn removes its socket in the end, although it has none yet if the application did not start. */
+const ownSocket = /^FileNotFoundError: .*\bweb-\d+\.sock'$/;
+
 /** The last traceback of a log. Of exceptions that caused each other Python prints the last one last. */
 export function lastTraceback(lines: string[], projectFile: ProjectFile): Raised | undefined {
   for (let index = lines.length - 1; index >= 0; index--) {
@@ -34,7 +37,7 @@ export function lastTraceback(lines: string[], projectFile: ProjectFile): Raised
     if (indent === undefined) continue;
     const rest = lines.slice(index + 1).map((line) => (line.startsWith(indent) ? line.slice(indent.length) : line));
     const raised = parse(rest, projectFile);
-    if (raised !== undefined && !passing.has(shortName(raised.exception))) return raised;
+    if (raised !== undefined && !follows(raised.exception)) return raised;
   }
   return syntaxError(lines, projectFile) ?? headless(lines, projectFile);
 }
@@ -42,8 +45,9 @@ export function lastTraceback(lines: string[], projectFile: ProjectFile): Raised
 /** The end of a traceback whose beginning is not among the last lines of a log. */
 function headless(lines: string[], projectFile: ProjectFile): Raised | undefined {
   const end = lines.findLastIndex((line, index) => {
-    const [, name] = raisedLine.exec(line) ?? [];
-    if (name === undefined || !/^[A-Z]\w+$/.test(lastPart(name)) || passing.has(lastPart(name))) return false;
+    const [, name, message] = raisedLine.exec(line) ?? [];
+    if (name === undefined || !/^[A-Z]\w+$/.test(lastPart(name)) || follows(`${lastPart(name)}${message ?? ""}`))
+      return false;
     return lines.slice(Math.max(0, index - 3), index).some((above) => frameLine.test(above));
   });
   if (end === -1) return undefined;
@@ -65,8 +69,15 @@ function parse(lines: string[], projectFile: ProjectFile): Raised | undefined {
   // A message may begin on the next line.
   const next = lines[end + 1];
   const text = message ?? (next?.startsWith("  ") === true ? `: ${next.trim()}` : "");
+  // Pydantic says on two lines each what is missing.
+  const more = /\bvalidation errors? for /.test(text)
+    ? `: ${lines
+        .slice(end + 1, end + 3)
+        .map((line) => line.trim())
+        .join(" ")}`
+    : "";
   const frame = innermost(lines.slice(0, end), projectFile);
-  return { exception: `${lastPart(name)}${text}`, ...(frame !== undefined && { frame }) };
+  return { exception: `${lastPart(name)}${text}${more}`, ...(frame !== undefined && { frame }) };
 }
 
 function innermost(lines: string[], projectFile: ProjectFile): Frame | undefined {
@@ -74,13 +85,14 @@ function innermost(lines: string[], projectFile: ProjectFile): Frame | undefined
     const [, path, line] = frameLine.exec(text) ?? [];
     if (launch.test(lines[index + 1] ?? "")) return [];
     const file = path === undefined ? undefined : projectFile(path);
-    return file === undefined ? [] : [{ file: ownText(file), line: Number(line) }];
+    // Python says line 0 of a file that it cannot decode.
+    return file === undefined ? [] : [{ file: ownText(file), line: Math.max(1, Number(line)) }];
   });
   return frames.at(-1);
 }
 
-function shortName(exception: string): string {
-  return exception.split(":", 1)[0] ?? "";
+function follows(exception: string): boolean {
+  return passing.has(exception.split(":", 1)[0] ?? "") || ownSocket.test(exception);
 }
 
 /** `django.core.exceptions.ImproperlyConfigured` is known by its last part. */

@@ -38,12 +38,28 @@ const wanted: Record<string, Wanted> = {
     code: "health_failed",
     says: ["The server speaks WSGI, and the application is ASGI", "`server.kind: uvicorn`"],
   },
+  "celery-broker-down": {
+    code: null,
+    says: [],
+    warns: /^worker-0 runs and does no jobs: Cannot connect to redis:.*Connection refused\. Start that service/,
+  },
   "celery-dies-after-stayup-watch": {
     code: "watch_failed",
     says: ["worker-0 exited and was restarted 2 times: lost the broker", "There is no release to go back to"],
   },
   "command-crlf-script": { code: "instance_died", says: ["./start.sh has Windows line ends", ".gitattributes"] },
-  "command-exits-0-silent": { code: "instance_died", says: [/printed nothing \([^()]*\)\./, "stay in the foreground"] },
+  "command-exits-0-silent": {
+    code: "instance_died",
+    says: [
+      /during startup with exit code 0 and printed nothing\./,
+      "stay in the foreground",
+      "`python quiet.py {socket}`",
+    ],
+  },
+  "command-killed": {
+    code: "instance_died",
+    says: [/^web-0 was killed by SIGKILL during startup and printed nothing\./, "too little memory"],
+  },
   "command-not-executable": { code: "instance_died", says: ["git update-index --chmod=+x ./start.sh"] },
   "django-db-down": {
     code: "health_failed",
@@ -77,15 +93,49 @@ const wanted: Record<string, Wanted> = {
     warns: /sends every visitor to https:\/\/shop\.example\.com:\d+\/, and the site does not listen there/,
   },
   "django-syntax-error-view": { code: "health_failed", says: ["SyntaxError: "], at: "shop/views.py:17" },
-  "flask-factory": { code: "health_failed", says: ["a function that makes the application", "`module:create_app()`"] },
+  "env-file-missing": {
+    code: "instance_died",
+    says: ["The release has no .env, and secrets do not belong into the repository", "`cutover env set shop NAME`"],
+    at: "app.py:1",
+  },
+  "fastapi-trusted-host": { code: "health_failed", says: ["add shop.example.com to its `allowed_hosts`"] },
+  "flask-factory": {
+    code: "health_failed",
+    says: ["a function that makes the application", "`app: module:create_app()`"],
+  },
+  "flask-factory-argument": {
+    code: "instance_died",
+    says: ["wants an argument, and gets none", "Give the argument a default in create_app()"],
+  },
   "flask-run-at-import": {
     code: "health_timeout",
     says: ["web-0 listens on 127.0.0.1:5057 instead of its socket", "out of the module"],
   },
+  "gunicorn-silent-exit": {
+    code: "instance_died",
+    says: ["its workers end as soon as they start and print no reason", '`python -c "import app"`'],
+  },
   "listens-but-hangs": { code: "health_timeout", says: ["accepted the connection and did not answer GET / within 6s"] },
   "manage-no-exec-collect": { code: "collect_failed", says: ["git update-index --chmod=+x ./manage.py"] },
-  "release-timeout": { code: "timed_out", says: ["The release command took longer than 3s (release.timeout)"] },
+  "merge-conflict": {
+    code: "instance_died",
+    says: ["A merge conflict is left in a file: <<<<<<< HEAD (app.py:1)", "git grep -nE"],
+    at: "app.py:1",
+  },
+  "release-line-ends": {
+    code: "release_command_failed",
+    says: ["cannot start ./migrate.sh", "with Windows line ends"],
+  },
+  "release-timeout": {
+    code: "timed_out",
+    says: ["The release command took longer than 3s (release.timeout)", "It had printed nothing"],
+  },
   "secret-in-output": { code: "instance_died", says: ["its workers end as soon as they start"] },
+  "settings-class": {
+    code: "instance_died",
+    says: ["The environment has no variable DATABASE_URL", "`cutover env set shop DATABASE_URL`"],
+    at: "app.py:5",
+  },
   "ssl-redirect-loop": {
     code: null,
     says: [],
@@ -101,6 +151,11 @@ const wanted: Record<string, Wanted> = {
   "tornado-ignores-port": {
     code: "instance_died",
     says: [/web-[01] exited during startup: OSError: .*Address already in use/, "`{socket}` or `{port}`"],
+  },
+  "uvicorn-lifespan": {
+    code: "instance_died",
+    says: ["RuntimeError: cannot reach the search index at http://10.9.9.9:9200 (app.py:3)"],
+    at: "app.py:3",
   },
   "uwsgi-view-500": {
     code: "health_timeout",

@@ -14,7 +14,7 @@ import { fakeConnections } from "./connections.ts";
 import { digestOf, requestOf } from "./deploy-request.ts";
 import { memoryMaintenance } from "./maintenance.ts";
 import { noNginx } from "./no-nginx.ts";
-import { type FakeProcess, processGroup } from "./processes.ts";
+import { type FakeProcess, fakeSystem, processGroup } from "./processes.ts";
 import { noRequests } from "./requests.ts";
 import { FakeShares } from "./shares.ts";
 import { assignedSlots } from "./slots.ts";
@@ -264,7 +264,7 @@ export class FakeHost {
         prune: async () => {},
       },
       requests: noRequests,
-      system: { view: async () => ({ machine: "x86_64", glibc: "2.36", pythons: ["3.11"] }) },
+      system: fakeSystem(() => [...disk.programs].flatMap((run) => this.#programs(run))),
       maintenance: memoryMaintenance(
         disk,
         () => this.#now,

@@ -1,4 +1,5 @@
-import type { ProcessGroup, ProgramState } from "../../agent/contracts/privileged.ts";
+import type { HostSystem } from "../../agent/contracts/ports.ts";
+import type { ProcessGroup, ProgramState, ProgramStatus } from "../../agent/contracts/privileged.ts";
 
 /** One of a run's processes on the fake host: how many programs of it there are, and since when it is asked to stop. */
 export interface FakeProcess {
@@ -39,4 +40,12 @@ export function processGroup(
     };
   });
   return { run, process, stopMs, programs };
+}
+
+/** @param programs the web instances; a process of a run is another one after each restart, so it is asked for each time */
+export function fakeSystem(programs: () => ProgramStatus[]): HostSystem {
+  return {
+    view: async () => ({ machine: "x86_64", glibc: "2.36", pythons: ["3.11"] }),
+    running: async (pids) => pids.every((wanted) => programs().some(({ pid }) => pid === wanted)),
+  };
 }

@@ -217,3 +217,8 @@ test("a pattern that YAML takes for an alias is reported at its place", () => {
     '3:17 *.pyc is an alias in YAML, and nothing has this name; write "*.pyc" in quotes',
   ]);
 });
+
+test("a merge conflict is one fault, at its first mark", () => {
+  const text = `${head}<<<<<<< HEAD\nenv: { A: "1" }\n=======\nenv: { A: "2" }\n>>>>>>> feature\n`;
+  expect(faults(text)).toEqual(["3:1 a merge conflict is left here; resolve it, commit and push"]);
+});

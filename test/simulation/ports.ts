@@ -12,6 +12,10 @@ import { collectObjects, type Upload, unpack } from "./unpack.ts";
 import { visit } from "./visit.ts";
 import { factsOf } from "./watcher.ts";
 
+function hasProcess({ supervisord }: Host, pid: number): boolean {
+  return [...supervisord.groups.values()].flat().some(({ instance }) => instance?.parts.pid === pid);
+}
+
 /** What the deploy code needs, for one life of the agent on the simulated host. */
 export function portsFor(host: Host, effects: Effects, uploads: WeakMap<object, Upload>): Ports {
   const privileged = new SimPrivileged(host, effects);
@@ -24,7 +28,10 @@ export function portsFor(host: Host, effects: Effects, uploads: WeakMap<object, 
     environments: environments(host, effects),
     maintenance: maintenance(host, effects),
     requests: noRequests,
-    system: { view: async () => ({ machine: "x86_64", glibc: "2.36", pythons: ["3.11"] }) },
+    system: {
+      view: async () => ({ machine: "x86_64", glibc: "2.36", pythons: ["3.11"] }),
+      running: async (pids) => pids.every((pid) => hasProcess(host, pid)),
+    },
     clock: {
       now: () => timeline.wall,
       elapsed: () => timeline.elapsed,

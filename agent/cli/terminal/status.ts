@@ -9,7 +9,7 @@ import {
 } from "../../../shared/protocol.ts";
 import { shortTime, stateWords, type ViewOptions } from "./events.ts";
 import { renderRequests } from "./requests.ts";
-import { renderFitting } from "./table.ts";
+import { renderFitting, wrapped } from "./table.ts";
 import { safe } from "./terminal.ts";
 
 export function renderStatus(view: AppView, options: ViewOptions): string {
@@ -24,6 +24,7 @@ export function renderStatus(view: AppView, options: ViewOptions): string {
 function facts(view: AppView, options: ViewOptions): string[] {
   const rows = [...runRows(view, options), ...siteRows(view, options), ...troubleRows(view, options)];
   if (view.deployment !== null) rows.push(["last", deploymentLine(view.deployment, options)]);
+  rows.push(...whyRows(view.deployment, options));
   return rows.map(([name, value]) => `  ${name.padEnd(9)} ${value}`);
 }
 
@@ -82,13 +83,36 @@ function deploymentLine(view: DeploymentView, { style, now }: ViewOptions): stri
   return `${view.kind} ${style(colour, word)}, ${shortTime(now - began)} ago, by ${by} (${view.id})`;
 }
 
+/** Why the last deployment failed, and what to do, as its annotation said. */
+function whyRows(view: DeploymentView | null, { width }: ViewOptions): Row[] {
+  if (view === null || view.outcome !== "failed" || view.failure === undefined) return [];
+  const { code, detail, fix } = view.failure;
+  const text = [`${code}: ${detail}`, ...(fix === undefined ? [] : [fix])].join("\n");
+  const lines = safe(text)
+    .split("\n")
+    .flatMap((line) => wrapped(line, width === undefined ? width : width - 12));
+  return lines.map((line, index) => [index === 0 ? "why" : "", line]);
+}
+
 function renderVisitors(view: RequestsView, { style, now }: ViewOptions): string {
   const gap = view.gap === undefined ? "" : `\n${style("yellow", `some may be missing: ${safe(view.gap)}`)}`;
   return indent(`${renderRequests(view, { style, now })}${gap}`);
 }
 
-function renderInstances({ instances }: AppView, { style, width }: ViewOptions): string {
-  const rows = instances.map((one) => [
+function renderInstances({ instances, restarts_since: since }: AppView, { style, now, width }: ViewOptions): string {
+  const isCounted = instances.some(({ restarts }) => restarts !== undefined);
+  const rows = instances.map((one) => [...instanceRow(one, style), ...(isCounted ? [restartsCell(one, style)] : [])]);
+  const head = ["instance", "run", "state", "up", "open", "slots", "pid", ...(isCounted ? ["restarts"] : [])];
+  const table = renderFitting(head, rows, inner(width), [3, 4, 5, 6, 7]);
+  if (!isCounted || since === undefined) return indent(table);
+  const counting = `restarts since the agent started, ${shortTime(now - Date.parse(since))} ago`;
+  return indent(`${table}\n${style("dim", counting)}`);
+}
+
+type InstanceView = AppView["instances"][number];
+
+function instanceRow(one: InstanceView, style: ViewOptions["style"]): string[] {
+  return [
     safe(one.name),
     one.run,
     style(one.state === "RUNNING" ? "green" : one.state === "STARTING" ? "yellow" : "red", safe(one.state)),
@@ -96,9 +120,11 @@ function renderInstances({ instances }: AppView, { style, width }: ViewOptions):
     one.process === undefined ? String(one.connections) : "",
     one.process === undefined ? String(one.slots) : "",
     one.pid === undefined ? "" : String(one.pid),
-  ]);
-  const head = ["instance", "run", "state", "up", "open", "slots", "pid"];
-  return indent(renderFitting(head, rows, inner(width), [3, 4, 5, 6]));
+  ];
+}
+
+function restartsCell({ restarts }: InstanceView, style: ViewOptions["style"]): string {
+  return restarts === undefined ? "" : style("yellow", String(restarts));
 }
 
 export function renderReleases({ releases, live }: Pick<AppView, "releases" | "live">, options: ViewOptions): string {
@@ -131,7 +157,9 @@ function releaseRow(release: ReleaseView, live: boolean, { style, now }: ViewOpt
   } as const;
   return [
     live ? style("bold", release.id) : release.id,
-    style(colours[release.state], release.state.replace("_", " ")) + (release.pinned === true ? ", pinned" : ""),
+    style(colours[release.state], release.state.replace("_", " ")) +
+      (release.unwell === true ? style("red", ", unwell") : "") +
+      (release.pinned === true ? ", pinned" : ""),
     `${shortTime(now - Date.parse(release.created))} ago`,
     release.live_at === undefined ? "never" : `${shortTime(now - Date.parse(release.live_at))} ago`,
     safe(release.commit.slice(0, 7)),

@@ -75,3 +75,16 @@ function rest(head: string[], row: string[], columns: number, width: number): st
 function widthOf(text: string): number {
   return Math.max(...text.split("\n").map((line) => stripVTControlCharacters(line).length));
 }
+
+/** A text in lines that fit, broken between words. */
+export function wrapped(text: string, width: number | undefined): string[] {
+  if (width === undefined) return [text];
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1) ?? "";
+    const joined = last === "" ? word : `${last} ${word}`;
+    if (last === "" || joined.length <= width) lines[lines.length - 1] = joined;
+    else lines.push(word);
+  }
+  return lines;
+}

@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { type Cause, findCause, releaseFile } from "../../../shared/causes/cause.ts";
 import type { Evidence } from "../../../shared/errors.ts";
 
@@ -32,20 +33,77 @@ export function causeIn(app: string, logs: Evidence[], failed = true): Cause | u
   return undefined;
 }
 
-/**
- * @param how supervisor's word, for a program whose log does not say why
- * @param printed whether it printed anything
- */
-export function exitWords(program: string, how: string, cause: Cause | undefined, printed: boolean): Words {
-  if (cause !== undefined) {
+export interface Exited {
+  program: string;
+  /** supervisor's word, such as `BACKOFF: exit code 3`. */
+  how: string;
+  /** What its log says. */
+  cause: Cause | undefined;
+  /** Whether it printed anything. */
+  printed: boolean;
+  /** What a person can run in the project to see the same. */
+  command: string | undefined;
+}
+
+export function exitWords({ program, how, cause, printed, command }: Exited): Words {
+  const end = endIn(how);
+  if (cause !== undefined && cause.vague !== true) {
     const message = sentence(`${program} exited during startup: ${cause.line}`);
-    const known = cause.vague === true ? `If that does not say why: ${lowerFirst(foreground)}` : readLog;
-    return { message, fix: cause.fix ?? known, frame: cause.frame };
+    return { message, fix: cause.fix ?? readLog, frame: cause.frame };
   }
-  if (printed) return { message: `${program} exited during startup (${how}).`, fix: readLog };
+  const exited = `${program} ${end?.words ?? "exited during startup"}`;
+  const fix = end === undefined ? foreground : fixForCode(end.code, command);
+  if (cause !== undefined) {
+    return { message: sentence(`${exited}: ${cause.line}`), fix: unless(fix) };
+  }
   // supervisor promises details in a log that is empty.
-  const bare = how.replace(" (process log may have details)", "");
-  return { message: `${program} exited during startup and printed nothing (${bare}).`, fix: foreground };
+  const bare = end === undefined ? ` (${how.replace(" (process log may have details)", "")})` : "";
+  if (printed) return { message: `${exited}${bare}.`, fix: end === undefined ? readLog : fix };
+  return { message: `${exited} and printed nothing${bare}.`, fix };
+}
+
+interface End {
+  /** As a shell counts: 128 and more for a signal. */
+  code: number;
+  words: string;
+}
+
+function endIn(how: string): End | undefined {
+  const [, code, signal] = /(?:^|: )(?:exit code (\d+)|killed by (SIG[A-Z]+)\b.*)$/.exec(how) ?? [];
+  if (code !== undefined) return { code: Number(code), words: `exited during startup with exit code ${code}` };
+  if (signal === undefined) return undefined;
+  const number = constants.signals[signal as NodeJS.Signals] ?? 0;
+  return { code: 128 + number, words: `was killed by ${signal} during startup` };
+}
+
+const { SIGKILL, SIGSEGV, SIGABRT, SIGBUS, SIGILL } = constants.signals;
+const crashes = new Set([SIGSEGV, SIGABRT, SIGBUS, SIGILL].map((signal) => 128 + signal));
+
+/**
+ * What to do about a program that ended without a reason.
+ * @param code undefined if it is not known
+ * @param said what it printed last, which may be the reason
+ */
+export function fixOf(code: number | undefined, command: string | undefined, said?: Cause): string {
+  const fix = fixForCode(code, command);
+  return said === undefined ? fix : unless(fix);
+}
+
+function unless(fix: string): string {
+  return `If that does not say why: ${lowerFirst(fix)}`;
+}
+
+function fixForCode(code: number | undefined, command: string | undefined): string {
+  const run = command === undefined ? "" : ` Run \`${command}\` in the project: `;
+  if (code === 0) return `${foreground}${run === "" ? "" : `${run}it must not return.`}`;
+  if (code === 128 + SIGKILL) {
+    return "Most often the host has too little memory for it: look at `dmesg | grep -i oom`, then lower `server.workers` or `server.instances`, or add memory.";
+  }
+  if (code !== undefined && crashes.has(code)) {
+    return 'A package with C code crashes: PYTHONFAULTHANDLER: "1" in `env` of cutover.yml shows where. Pin the version that worked before.';
+  }
+  const why = 'Let it print why it ends, as `sys.exit("the reason")` does: look for `sys.exit(` and `os._exit(`.';
+  return run === "" ? why : `${run.trim()} it should end in the same way. ${why}`;
 }
 
 export function sentence(text: string): string {

@@ -1,3 +1,4 @@
+import { argv } from "../../../shared/command.ts";
 import type { Process } from "../../../shared/config.ts";
 import { milliseconds } from "../../../shared/duration.ts";
 import { CutoverError, type Evidence } from "../../../shared/errors.ts";
@@ -33,11 +34,28 @@ export async function startAndWatch(context: DeployContext, spec: RunSpec, names
     for (const { name, time } of wanted) {
       const programs = groups.find(ofProcess(spec.run, name))?.programs ?? [];
       const why = whyDown(name, programs, pids);
-      if (why !== undefined) throw exited(spec.app, why, await lastLines(context, spec, name));
+      if (why !== undefined) throw exited(spec, name, why, await lastLines(context, spec, name));
       if (up < milliseconds(time) || programs.some(({ state }) => state !== "RUNNING")) left++;
     }
-    if (left === 0) return;
+    if (left === 0) return warnOfWaiting(context, spec, names);
     await ports.clock.sleep(pollMs, signal);
+  }
+}
+
+const cannotConnect = /consumer: (Cannot connect to .+?)\.*$/;
+
+/** A Celery worker that does not reach its broker stays up for ever, and does no job. Which comes up first is up to the host's owner. */
+async function warnOfWaiting(context: DeployContext, spec: RunSpec, names: string[]): Promise<void> {
+  for (const name of names) {
+    for (const { source, text } of await lastLines(context, spec, name)) {
+      const lines = text.split("\n");
+      const last = lines.findLastIndex((line) => cannotConnect.test(line));
+      const [, why] = cannotConnect.exec(lines[last] ?? "") ?? [];
+      if (why === undefined || lines.slice(last).some((line) => /\bConnected to /.test(line))) continue;
+      context.deployment.warning(
+        `${source} runs and does no jobs: ${why}. Start that service, or correct its address: see \`cutover env list ${spec.app}\` and \`env\` in cutover.yml.`,
+      );
+    }
   }
 }
 
@@ -67,9 +85,11 @@ async function lastLines({ ports }: DeployContext, spec: RunSpec, process: strin
   return tails.filter(({ source }) => source.replace(/-\d+$/, "") === process);
 }
 
-function exited(app: string, { program, how }: Down, evidence: Evidence[]): CutoverError {
+function exited(spec: RunSpec, process: string, { program, how }: Down, evidence: Evidence[]): CutoverError {
   const own = evidence.filter(({ source }) => source === program);
-  const words = exitWords(program, how, causeIn(app, own.length > 0 ? own : evidence), evidence.length > 0);
+  const cause = causeIn(spec.app, own.length > 0 ? own : evidence);
+  const command = argv(entryOf(spec, process).command).join(" ");
+  const words = exitWords({ program, how, cause, printed: evidence.length > 0, command });
   return new CutoverError("instance_died", words.message, {
     unchanged: "The live release goes on serving, and its processes run as before.",
     ...wordsOf(words),

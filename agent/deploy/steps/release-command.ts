@@ -1,11 +1,11 @@
 import prettyMs from "pretty-ms";
 import { argv } from "../../../shared/command.ts";
 import { milliseconds } from "../../../shared/duration.ts";
-import { CutoverError } from "../../../shared/errors.ts";
+import { CutoverError, type Evidence } from "../../../shared/errors.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, reach, saveJournal } from "../context.ts";
 import { markCommanded } from "../state.ts";
-import { causeIn, sentence, wordsOf } from "./exit-words.ts";
+import { causeIn, fixOf, sentence, wordsOf } from "./exit-words.ts";
 
 /** How long an agent that shuts down waits for a release command. */
 const patienceMs = 4000;
@@ -46,7 +46,7 @@ export async function runReleaseCommand(context: DeployContext, spec: RunSpec, w
       if (thrown instanceof CutoverError && thrown.code === "timed_out") throw tooSlow(thrown, release.timeout, last);
       throw thrown;
     });
-  if (code !== 0) throw failed(spec.app, code, last);
+  if (code !== 0) throw failed(spec.app, code, { command: argv(release.command).join(" "), last });
   await reach(context, "released");
 }
 
@@ -62,27 +62,36 @@ function shutDownLimit({ ports, stopping }: DeployContext, ended: AbortSignal): 
   return limit.signal;
 }
 
-function failed(app: string, code: number, lines: string[]): CutoverError {
-  const evidence = lines.length === 0 ? [] : [{ source: "release", text: lines.join("\n") }];
+function failed(app: string, code: number, { command, last }: { command: string; last: string[] }): CutoverError {
+  const evidence = evidenceOf(last);
   const cause = causeIn(app, evidence);
   const why = cause === undefined ? " and printed nothing" : `: ${cause.line}`;
   const said = `The release command ended with exit code ${code}`;
+  const unknown =
+    cause === undefined || cause.vague === true ? fixOf(code, command, cause) : "Correct it and deploy again.";
   return new CutoverError("release_command_failed", sentence(`${said}${why}`), {
     unchanged,
-    ...wordsOf({ fix: cause?.fix ?? "Correct it and deploy again.", frame: cause?.frame }),
+    ...wordsOf({ fix: cause?.fix ?? unknown, frame: cause?.frame }),
     evidence,
   });
 }
 
+function evidenceOf(lines: string[]): Evidence[] {
+  return lines.length === 0 ? [] : [{ source: "release", text: lines.join("\n") }];
+}
+
 /** It did not end within `release.timeout`. */
 function tooSlow(thrown: CutoverError, timeout: string, lines: string[]): CutoverError {
+  const said = lines.findLast((line) => line.trim() !== "");
+  const last =
+    said === undefined ? "It had printed nothing." : sentence(`The last that it printed: ${said.trim().slice(0, 200)}`);
   return new CutoverError(
     "timed_out",
-    `The release command took longer than ${timeout} (release.timeout) and was ended.`,
+    `The release command took longer than ${timeout} (release.timeout) and was ended. ${last}`,
     {
       unchanged,
       fix: "Find out what it waits for, such as a lock in the database, or raise `release.timeout` in cutover.yml.",
-      evidence: lines.length === 0 ? [] : [{ source: "release", text: lines.join("\n") }],
+      evidence: evidenceOf(lines),
       cause: thrown,
     },
   );

@@ -1,11 +1,12 @@
 import type { Cause } from "../../../shared/causes/cause.ts";
+import { argv } from "../../../shared/command.ts";
 import { CutoverError, type ErrorCode, type Evidence } from "../../../shared/errors.ts";
 import type { HealthAnswer } from "../../contracts/ports.ts";
 import type { Instance, RunSpec } from "../../contracts/privileged.ts";
 import type { DeployContext } from "../context.ts";
 import { lastLogLines, maskedEvidence } from "../watch/run-health.ts";
 import { djangoSays, isDjangoError } from "./django-request.ts";
-import { causeIn, exitWords, readLog, sentence, type Words, wordsOf } from "./exit-words.ts";
+import { causeIn, type Exited, exitWords, fixOf, readLog, sentence, type Words, wordsOf } from "./exit-words.ts";
 import { noAnswer } from "./no-answer.ts";
 
 /** What an instance was asked, and in what time it was to answer. */
@@ -55,14 +56,30 @@ export async function explainStartFailure(
   );
   switch (fault.kind) {
     case "exited":
-      return failure("instance_died", exitWords(fault.instance, fault.how, cause, logs.length > 0), logs);
+      return failure("instance_died", exitWords(exitOf(spec, fault, cause, logs)), logs);
     case "workers end":
-      return failure("instance_died", workersEnd(fault.instance, cause), logs);
+      return failure("instance_died", workersEnd(spec, fault.instance, cause), logs);
     case "answered":
       return answered(context, spec, fault, { cause, logs });
     case "no answer":
       return failure("health_timeout", await unanswered(context, spec, fault, cause), logs);
   }
+}
+
+function exitOf(
+  { config }: RunSpec,
+  { instance, how }: Extract<StartFault, { kind: "exited" }>,
+  cause: Cause | undefined,
+  logs: Evidence[],
+): Exited {
+  const { command, app } = config.server;
+  const own = command === undefined ? importOf(app) : argv(command).join(" ");
+  return { program: instance, how, cause, printed: logs.length > 0, command: own };
+}
+
+/** `shop.wsgi:application` */
+function importOf(app: string | undefined): string | undefined {
+  return app === undefined ? undefined : `python -c "import ${app.split(":", 1)[0]}"`;
 }
 
 /** What the host refused, with what the instances have printed. */
@@ -80,11 +97,12 @@ function failure(code: ErrorCode, words: Words, evidence: Evidence[]): CutoverEr
   return new CutoverError(code, words.message, { unchanged, ...wordsOf(words), evidence });
 }
 
-function workersEnd(instance: string, cause: Cause | undefined): Words {
-  const why = cause === undefined ? "its log does not say why" : cause.line;
+function workersEnd({ config }: RunSpec, instance: string, cause: Cause | undefined): Words {
+  const why = cause === undefined ? " and print no reason" : `: ${cause.line}`;
+  const unknown = fixOf(undefined, importOf(config.server.app), cause);
   return {
-    message: sentence(`${instance} runs, but its workers end as soon as they start: ${why}`),
-    fix: cause?.fix ?? readLog,
+    message: sentence(`${instance} runs, but its workers end as soon as they start${why}`),
+    fix: cause?.fix ?? (cause === undefined || cause.vague === true ? unknown : readLog),
     frame: cause?.frame,
   };
 }
@@ -126,10 +144,10 @@ export function sendsInCircles({ status, location, cookie }: Status, { host, pat
 }
 
 function fixFor({ status, location, body }: Status, { host, path }: Asked): string {
-  if (status === 400) {
-    return `Django answers 400 when the Host is not in ALLOWED_HOSTS: add ${host} there, or set \`health.host\` or \`site.server_name\` in cutover.yml.`;
+  if (status === 400 || status === 421) return refusedHost(host, body);
+  if (status === 404) {
+    return `The app has no page at ${path} for the name ${host}: set \`health.path\` in cutover.yml to one that it has, or \`health.host\` if it answers to another name.`;
   }
-  if (status === 404) return `The app has no page at ${path}: set \`health.path\` in cutover.yml to one that it has.`;
   const login = location !== undefined && /log-?in|sign-?in|auth|account/i.test(location);
   if (status === 401 || status === 403 || login) {
     return "Set `health.path` to a page that needs no login, or widen `health.expect`.";
@@ -138,6 +156,17 @@ function fixFor({ status, location, body }: Status, { host, path }: Asked): stri
   if (status >= 500)
     return "Read the app's log, which is with this message; set `health.path` if another page is a better check.";
   return "Set `health.path` in cutover.yml to a page that answers as expected, or widen `health.expect`.";
+}
+
+function refusedHost(host: string, body: string): string {
+  const other = "or set `health.host` or `site.server_name` in cutover.yml to a name that it serves.";
+  if (body.includes("Bad Request (400)")) {
+    return `Django answers 400 when the Host is not in ALLOWED_HOSTS: add ${host} there, ${other}`;
+  }
+  if (body.trim() === "Invalid host header") {
+    return `TrustedHostMiddleware refuses the Host: add ${host} to its \`allowed_hosts\`, ${other}`;
+  }
+  return `Most often an app refuses the Host so: add ${host} to ALLOWED_HOSTS (Django), \`allowed_hosts\` (Starlette) or TRUSTED_HOSTS (Flask), ${other}`;
 }
 
 async function unanswered(

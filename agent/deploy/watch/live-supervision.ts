@@ -7,6 +7,7 @@ import type { Logger } from "../../logger.ts";
 import { runSpec } from "../context.ts";
 import type { AppLocks } from "../queue/lock.ts";
 import { type AppState, mayHaveCutOver } from "../state.ts";
+import type { Restarts } from "./restarts.ts";
 import { ShareWatch } from "./share-watch.ts";
 
 interface Parts {
@@ -14,6 +15,7 @@ interface Parts {
   log: Logger;
   locks: AppLocks;
   stateOf(app: string): Promise<AppState>;
+  restarts: Restarts;
   onReport(report: InstancesReport): void;
 }
 
@@ -75,6 +77,7 @@ export class LiveSupervision {
       await ports.clock.sleep(everyMs, this.#closing.signal);
       const apps = await ports.apps.names().catch((): string[] => []);
       for (const app of this.#watched.keys()) if (!apps.includes(app)) this.#watched.delete(app);
+      this.#parts.restarts.keep(apps);
       for (const app of apps) {
         this.#closing.signal.throwIfAborted();
         await this.#check(app).catch((err: unknown) => log.warn({ err, app }, "live instances could not be checked"));
@@ -83,10 +86,12 @@ export class LiveSupervision {
   }
 
   async #check(app: string): Promise<void> {
-    const { ports, stateOf } = this.#parts;
+    const { ports, restarts, stateOf } = this.#parts;
     const state = await stateOf(app).catch(() => undefined);
+    if (state === undefined) return;
+    await restarts.look(app, state.live);
     // In a cutover two runs share the traffic, and its own watch decides.
-    if (state === undefined || mayHaveCutOver(state)) return;
+    if (mayHaveCutOver(state)) return;
     const watched = await this.#of(state);
     if (watched === undefined) return;
     const { instances } = watched;

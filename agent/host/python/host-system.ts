@@ -1,13 +1,14 @@
 import { machine } from "node:os";
 import type { HostView } from "../../../shared/protocol.ts";
 import type { HostSystem } from "../../contracts/ports.ts";
+import { processRuns } from "../exec/processes.ts";
 import { runTool } from "../exec/run-tool.ts";
 import { Interpreters } from "./interpreter.ts";
 
 /** How long an answer holds: a status is asked for every second, and a Python is installed once in months. */
 const holdsMs = 60_000;
 
-/** The Pythons and the C library of this host. */
+/** The Pythons and the C library of this host, and its processes. */
 export class PythonSystem implements HostSystem {
   readonly #interpreters: Interpreters;
   #answer: { until: number; view: Promise<HostView> } | undefined;
@@ -22,6 +23,10 @@ export class PythonSystem implements HostSystem {
       this.#answer = { until: now + holdsMs, view: this.#look() };
     }
     return this.#answer.view;
+  }
+
+  async running(pids: number[]): Promise<boolean> {
+    return (await Promise.all(pids.map(processRuns))).every(Boolean);
   }
 
   async #look(): Promise<HostView> {

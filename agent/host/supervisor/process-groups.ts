@@ -8,7 +8,7 @@ import { effect } from "../../effects.ts";
 import type { AppLayout } from "../store/layout.ts";
 import { listIfExists } from "../store/read-if-exists.ts";
 import { listSafely } from "../store/safe-read.ts";
-import { type ProgramGroup, stopMs, toStatus } from "./program-group.ts";
+import { type ProgramGroup, statusOf, stopMs } from "./program-group.ts";
 import { groupName, ownerOfProgramsFile, processOfLaunchFile } from "./programs-file.ts";
 import type { Supervisor } from "./supervisor.ts";
 
@@ -27,9 +27,10 @@ export async function processGroups(place: Place): Promise<ProcessGroup[]> {
   const known = await supervisor.getAllProcessInfo();
   const groupOf = async ({ run, process }: Owner): Promise<ProcessGroup> => {
     const group = groupName(app, run, process);
-    const programs = known
-      .filter((info) => info.group === group)
-      .map((info) => ({ ...toStatus(info), signalled: info.exitstatus < 0 }));
+    const own = known.filter((info) => info.group === group);
+    const programs = await Promise.all(
+      own.map(async (info) => ({ ...(await statusOf(supervisor, info)), signalled: info.exitstatus < 0 })),
+    );
     return { run, process, programs, stopMs: await stopMs({ app, run, process, confDir, supervisor }) };
   };
   return Promise.all(owners.map(groupOf));

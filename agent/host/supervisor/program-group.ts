@@ -7,6 +7,7 @@ import { effect } from "../../effects.ts";
 import { commandLine, processStatus } from "../exec/processes.ts";
 import { removeUnfinished, syncDirectory, writeDurably } from "../store/durable.ts";
 import { readIfExists } from "../store/read-if-exists.ts";
+import { howEnded } from "./exit-status.ts";
 import { groupName, programsFileName, stopSecondsOf } from "./programs-file.ts";
 import type { ProcessInfo, Supervisor } from "./supervisor.ts";
 
@@ -46,7 +47,15 @@ export function programsFile({ app, run, process, confDir }: ProgramGroup): stri
 
 /** A run's web instances; undefined if supervisor does not have them. */
 export async function programStatus({ app, run, supervisor }: ProgramGroup): Promise<ProgramStatus[] | undefined> {
-  return (await supervisor.groupInfo(groupName(app, run)))?.map(toStatus);
+  const all = await supervisor.groupInfo(groupName(app, run));
+  return all && Promise.all(all.map((info) => statusOf(supervisor, info)));
+}
+
+/** What supervisor says about a program, with how it ended if that is known. */
+export async function statusOf(supervisor: Supervisor, info: ProcessInfo): Promise<ProgramStatus> {
+  const status = toStatus(info);
+  const how = await howEnded(supervisor, info);
+  return how === undefined ? status : { ...status, detail: how };
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { ProgramStatus } from "../../contracts/privileged.ts";
-import { type ProgramGroup, toStatus } from "./program-group.ts";
+import { type ProgramGroup, statusOf } from "./program-group.ts";
 import { groupName } from "./programs-file.ts";
 import type { ProcessInfo, Supervisor } from "./supervisor.ts";
 
@@ -26,7 +26,7 @@ export async function revive(
   if (!all.some(({ group }) => group === web)) return undefined;
   const own = all.filter(({ group }) => group === web || group.startsWith(`${web}+`));
   for (const info of own) await reviveOne(supervisor, info, stopped);
-  return own.map(toStatus);
+  return Promise.all(own.map((info) => statusOf(supervisor, info)));
 }
 
 async function reviveOne(supervisor: Supervisor, info: ProcessInfo, stopped: boolean): Promise<void> {

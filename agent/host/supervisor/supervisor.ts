@@ -116,6 +116,11 @@ export class Supervisor {
     return processes.length === 0 ? undefined : processes;
   }
 
+  /** The last bytes of supervisord's own log. */
+  async mainLog(bytes: number): Promise<string> {
+    return this.#call(z.string(), "readLog", -bytes, 0);
+  }
+
   /** Makes supervisord stop its programs and end. Does not wait for it. */
   async shutdown(): Promise<void> {
     await this.#call(z.unknown(), "shutdown");

@@ -126,11 +126,17 @@ test.each([
   expect(app.releases.find(({ id }) => id === v2)?.state).toBe("failed");
 });
 
-test("400 for a Host that is not allowed names ALLOWED_HOSTS and the host", async () => {
+test.each([
+  [400, "\n<!doctype html>\n<h1>Bad Request (400)</h1><p></p>\n", /ALLOWED_HOSTS: add shop\.example\.com there/],
+  [400, "Invalid host header", /TrustedHostMiddleware.*add shop\.example\.com to its `allowed_hosts`/],
+  [400, "", /ALLOWED_HOSTS \(Django\), .*TRUSTED_HOSTS \(Flask\)/],
+  [421, "wrong host", /add shop\.example\.com to .*or set `health\.host`/],
+  [404, "Not Found", /no page at \/ for the name shop\.example\.com: set `health\.path`.*`health\.host`/],
+])("%i for a Host that is not allowed says where to add it, by what the app says: %j", async (status, body, fix) => {
   const { host, agent } = await hostWith([v1]);
-  host.answers.set(v2, { kind: "status", status: 400, body: "", location: undefined });
+  host.answers.set(v2, { kind: "status", status, body, location: undefined });
   const view = await ended(agent, agent.deploy("shop", host.request(v2)));
-  expect(view.failure?.fix).toContain("ALLOWED_HOSTS: add shop.example.com");
+  expect(view.failure?.fix).toMatch(fix);
 });
 
 test("a second deployment is told who holds the app, and waits when asked", async () => {

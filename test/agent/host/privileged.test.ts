@@ -79,7 +79,7 @@ test("a run that cannot start shows why, keeps its log, and goes as well", async
   await privileged.startPrograms(spec);
   await eventually(async () => (await privileged.programs("shop", release))?.[0]?.state === "BACKOFF");
   expect(await privileged.programs("shop", release)).toEqual([
-    { name: "web-0", state: "BACKOFF", pid: 0, uptime: 0, detail: "Exited too quickly (process log may have details)" },
+    { name: "web-0", state: "BACKOFF", pid: 0, uptime: 0, detail: "exit code 1" },
   ]);
   const { data, supervisor } = embedded.settings;
   const logs = await new SupervisorLogs(data, supervisor.conf_dir).tail("shop", release, 50);

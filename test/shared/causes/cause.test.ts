@@ -49,7 +49,7 @@ const causes: Record<string, { line: string | RegExp; fix?: string | RegExp }> =
   "gunicorn-asgi": { line: /^The server speaks WSGI, and the application is ASGI: /, fix: /kind: uvicorn/ },
   "gunicorn-badconf": {
     line: "SyntaxError: invalid syntax (gunicorn.conf.py:1)",
-    fix: "Correct gunicorn.conf.py, line 1, and deploy again.",
+    fix: /^Correct gunicorn.conf.py, line 1\. If your own Python accepts it/,
   },
   "gunicorn-badopt": { line: "gunicorn: error: unrecognized arguments: --nope", fix: /does not know --nope/ },
   "gunicorn-chained": { line: "RuntimeError: database is not configured (chained.py:5)", fix: /chained.py, line 5/ },
@@ -141,7 +141,14 @@ describe("the table of hints", () => {
   test.each(hints)("the example of $id leads to its own fix", ({ example, fix, pattern }) => {
     const [, ...groups] = pattern.exec(example) ?? expect.fail("the pattern does not match its example");
     const group = groups.find((each) => each !== undefined) ?? "";
-    const wanted = fix.replaceAll("{1}", group).replaceAll("{app}", "shop").replaceAll("{package}", packageOf(group));
+    const values = {
+      1: group,
+      app: "shop",
+      package: packageOf(group),
+      variable: group.toUpperCase(),
+      place: "the code",
+    };
+    const wanted = fix.replace(/\{(1|app|package|variable|place)\}/g, (_, name: keyof typeof values) => values[name]);
     expect(findCause(example, onHost)?.fix).toBe(wanted.length > 300 ? `${wanted.slice(0, 296)} ...` : wanted);
   });
 });
