@@ -99,7 +99,13 @@ it("quick requests count to what went on when they were due", () => {
   const nothing = { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
   const kind = { sent: 0, ok: 0, failed: 0, latency: nothing };
   const none = { at: [], ms: [] };
-  const samples = { get: { at: [10, 150, 160, 250, 400], ms: [1, 5, 7, 9, 2] }, post: none, slow: none, upload: none };
+  const samples = {
+    get: { at: [10, 150, 160, 250, 400], ms: [1, 5, 7, 9, 2] },
+    post: none,
+    slow: none,
+    upload: none,
+    page: none,
+  };
   const failure = { at: 5, time: "", kind: "post", connection: "kept", reason: "ECONNRESET" } as const;
   const figures = trafficFigures(
     {
@@ -109,7 +115,7 @@ it("quick requests count to what went on when they were due", () => {
       sent: 6,
       ok: 5,
       failed: 1,
-      kinds: { get: kind, post: kind, slow: kind, upload: kind },
+      kinds: { get: kind, post: kind, slow: kind, upload: kind, page: kind },
       failures: [failure],
       versions: [],
       lag: nothing,

@@ -55,7 +55,7 @@ function keep(load: Load): Load {
   return load;
 }
 
-const all = { get: 0.5, post: 0.3, slow: 0.1, upload: 0.1 };
+const all = { get: 0.4, post: 0.3, slow: 0.1, upload: 0.1, page: 0.1 };
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe("the load", () => {

@@ -1,5 +1,8 @@
-/** What is asked for: a quick GET, a small POST, a GET that the app answers after a while, an upload that trickles in. */
-export const kinds = ["get", "post", "slow", "upload"] as const;
+/**
+ * What is asked for: a quick GET, a small POST, a GET that the app answers after a while, an upload that trickles in, and a
+ * page on which a release may fail.
+ */
+export const kinds = ["get", "post", "slow", "upload", "page"] as const;
 export type Kind = (typeof kinds)[number];
 
 export interface LoadOptions {
@@ -13,6 +16,8 @@ export interface LoadOptions {
   fresh?: number;
   /** The Host header, where it is not the URL's. */
   host?: string;
+  /** The page on which a release may fail. */
+  page?: string;
   /** How long slow requests and uploads take, in milliseconds. */
   slowMs?: number;
   /** After this a request has failed, in milliseconds. */
@@ -27,7 +32,7 @@ export interface LoadOptions {
 export type CheckedOptions = Required<LoadOptions>;
 
 /** Slow requests hold a thread of the app each: at 300 a second these are 3 new ones a second, 6 at a time. */
-const defaultShares: Record<Kind, number> = { get: 0.74, post: 0.24, slow: 0.01, upload: 0.01 };
+const defaultShares: Partial<Record<Kind, number>> = { get: 0.74, post: 0.24, slow: 0.01, upload: 0.01 };
 
 const loopback = ["127.0.0.1", "localhost", "[::1]"];
 /** RFC 5737's first network for documentation: no host has such an address but those of test/lab, in a network of their own. */
@@ -45,6 +50,7 @@ export function checkOptions(options: LoadOptions): CheckedOptions {
     shares: options.shares ?? defaultShares,
     fresh: options.fresh ?? 0.5,
     host: options.host ?? url.host,
+    page: options.page ?? "/env?name=CUTOVER_RELEASE",
     slowMs: options.slowMs ?? 2000,
     timeoutMs: options.timeoutMs ?? 15_000,
     maxInFlight: options.maxInFlight ?? 2000,
