@@ -31,7 +31,12 @@ export class Looks {
 
   constructor(source: PageSource) {
     this.#source = source;
-    this.samples = new Samples(source);
+    const { agent, now } = source;
+    this.samples = new Samples({
+      now,
+      apps: async () => (await agent.call(calls.apps, {})).apps,
+      requests: (app, seconds) => agent.call(calls.requests, { app }, { query: { seconds } }),
+    });
     this.#follower = new Follower(source);
   }
 

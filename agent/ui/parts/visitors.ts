@@ -7,8 +7,11 @@ export function rateText(rate: number): string {
   return rate >= 100 ? Math.round(rate).toLocaleString("en-US") : rate.toFixed(1);
 }
 
+/** What this part needs of a look. */
+export type VisitorsLook = Pick<AppLook, "samples" | "colours" | "words" | "now">;
+
 /** What visitors see of each release: numbers of the last seconds, and three charts. */
-export function visitorsPart(look: AppLook): Html {
+export function visitorsPart(look: VisitorsLook): Html {
   const { samples, colours, words } = look;
   const view = samples.at(-1)?.view;
   if (view === undefined) return html`<p class="dim">${words.notCounted}</p>`;
@@ -23,7 +26,7 @@ export function visitorsPart(look: AppLook): Html {
       <td class="number">${run.p95 === undefined ? "" : latencyText(run.p95)}</td>
     </tr>`;
   return html`
-    ${when(view.gap !== undefined, () => html`<p class="warn">${words.gap}: <span lang="en">${view.gap}</span></p>`)}
+    ${when(view.gap !== undefined, () => html`<p class="warn">${words.gap}${view.gap === "" ? "" : html`: <span lang="en">${view.gap}</span>`}</p>`)}
     <div class="scroll" role="group" tabindex="0" id="visitors-table" aria-label="${words.visitors}"><table>
       <thead><tr>
         <th scope="col">${words.release}</th><th scope="col">${words.role}</th>
@@ -36,7 +39,7 @@ export function visitorsPart(look: AppLook): Html {
     ${failingPaths(view.runs, look)}`;
 }
 
-function measures({ words }: AppLook): Measure[] {
+function measures({ words }: VisitorsLook): Measure[] {
   return [
     { name: words.rate, of: ({ requests }, seconds) => requests / seconds, text: rateText, atLeast: 1 },
     {
@@ -49,7 +52,7 @@ function measures({ words }: AppLook): Measure[] {
   ];
 }
 
-function failingPaths(runs: RunRequests[], { colours, words }: AppLook): Html | string {
+function failingPaths(runs: RunRequests[], { colours, words }: VisitorsLook): Html | string {
   const failing = runs.flatMap(({ release, failing }) => failing.map((one) => ({ release, ...one })));
   if (failing.length === 0) return "";
   const rows = failing
