@@ -17,6 +17,9 @@ export interface AppLook {
   now: number;
 }
 
+/** What the part of the visitors needs. */
+export type VisitorsLook = Pick<AppLook, "samples" | "colours" | "words" | "now">;
+
 export interface AppLine {
   view: AppView;
   requests: RequestsView | undefined;

@@ -1,7 +1,7 @@
 import type { RunRequests } from "../../../shared/requests-view.ts";
 import { type Html, html } from "../html.ts";
+import type { VisitorsLook } from "../look.ts";
 import { chartMs, type Sample, sampleMs } from "../samples.ts";
-import type { VisitorsLook } from "./visitors.ts";
 
 export interface Measure {
   name: string;

@@ -1,14 +1,11 @@
 import { failedShare, latencyText, type RunRequests } from "../../../shared/requests-view.ts";
 import { type Html, html, when } from "../html.ts";
-import type { AppLook } from "../look.ts";
+import type { VisitorsLook } from "../look.ts";
 import { chart, type Measure } from "./chart.ts";
 
 export function rateText(rate: number): string {
   return rate >= 100 ? Math.round(rate).toLocaleString("en-US") : rate.toFixed(1);
 }
-
-/** What this part needs of a look. */
-export type VisitorsLook = Pick<AppLook, "samples" | "colours" | "words" | "now">;
 
 /** What visitors see of each release: numbers of the last seconds, and three charts. */
 export function visitorsPart(look: VisitorsLook): Html {

@@ -1,9 +1,10 @@
 import { failedShare, latencyText } from "../../../shared/requests-view.ts";
 import { shortTime } from "../../cli/terminal/events.ts";
 import { type Html, html, when } from "../html.ts";
+import type { VisitorsLook } from "../look.ts";
 import { deploymentSentence, outcomeColours, steps } from "../parts/deployment.ts";
 import { slotsPart } from "../parts/slots.ts";
-import { rateText, type VisitorsLook, visitorsPart } from "../parts/visitors.ts";
+import { rateText, visitorsPart } from "../parts/visitors.ts";
 import type { Words } from "../words.ts";
 import type { PublicApp } from "./view.ts";
 

@@ -11,98 +11,12 @@ import { Looks } from "../../../agent/ui/look.ts";
 import { createPage } from "../../../agent/ui/page.ts";
 import { createPublicPage, PublicLooks } from "../../../agent/ui/public/index.ts";
 import { Sessions } from "../../../agent/ui/session.ts";
-import type { AppView, RequestsView } from "../../../shared/protocol.ts";
-import { fakeAppView, fakeTimes } from "../../fakes/app-view.ts";
 import { AuditInMemory } from "../../fakes/audit.ts";
 import { FakeService } from "../../fakes/service.ts";
 import { freePorts } from "../../harness/ports.ts";
 import { runProgram } from "../../harness/run.ts";
 import { Scratch } from "../../harness/scratch.ts";
-
-/** In every text that nobody may read, and every number. */
-const secret = "not-for-outsiders";
-const secretNumber = 987_654_321;
-const live = "20261121T103000Z-3f2c1ab";
-const deployment = "AAAAAAAAAAAAAAAAAAAAAA";
-
-/** All that an outsider may read, by its place in what the agent says. Everything else becomes a secret, also what is new. */
-const open = [
-  /^app$/,
-  /^live$/,
-  /^instances\.\d\.(?:run|slots)$/,
-  /^releases\.\d\.(?:id|state|created)$/,
-  /^deployment\.(?:kind|release|state|outcome|started|weight)$/,
-  /^deployment\.phases\.\d\.(?:state|took)$/,
-  /^(?:requests\.)?seconds$/,
-  /^(?:requests\.)?runs\.\d\.(?:role|run|release|requests|failed|p50|p95)$/,
-];
-
-function withSecrets<T>(value: T, place = ""): T {
-  if (open.some((pattern) => pattern.test(place))) return value;
-  if (typeof value === "string") return `${secret} ${place}` as T;
-  if (typeof value === "number") return secretNumber as T;
-  if (typeof value !== "object" || value === null) return value;
-  const inner = (key: string) => (place === "" ? key : `${place}.${key}`);
-  const entries = Object.entries(value).map(([key, each]) => [key, withSecrets(each, inner(key))] as const);
-  return (Array.isArray(value) ? entries.map(([, each]) => each) : Object.fromEntries(entries)) as T;
-}
-
-const seen: RequestsView = {
-  ...{ seconds: 10, gap: "the disk was full" },
-  runs: [
-    {
-      ...{ role: "live", run: live, release: live, requests: 900, failed: 9, p50: 12, p95: 84 },
-      failing: [{ path: "/reset/8c1f", count: 9 }],
-    },
-  ],
-};
-
-/** An app of which everything is known, whose last deployment failed. */
-function fullView(app: string): AppView {
-  const view = fakeAppView(app);
-  const [release] = view.releases;
-  if (release === undefined) throw new Error("the fake has one");
-  const run = { workflow: "acme/shop/.github/workflows/deploy.yml", number: 7, attempt: 1 };
-  return {
-    ...view,
-    ...{ staged: live, weight: 10, staged_by: deployment, warm: { run: live, until: fakeTimes.later } },
-    ...{ held: "why", problem: "why", unbuilt: true, requests: seen },
-    maintenance: { since: fakeTimes.made, allow: ["192.0.2.7"] },
-    host: { machine: "x86_64", glibc: "2.36", pythons: ["3.11"] },
-    instances: view.instances.map((one) => ({ ...one, pid: 4001 })),
-    releases: [{ ...release, run, commanded: true, pinned: true }],
-    deployment: {
-      ...{
-        id: deployment,
-        app,
-        kind: "deploy",
-        release: live,
-        state: "cut_over",
-        outcome: "failed",
-        started: fakeTimes.made,
-      },
-      by: {
-        subject: "ci",
-        repository: "acme/shop",
-        run_url: "https://example.com/1",
-        run,
-        trust: "acme/shop",
-        user: "anna",
-      },
-      ...{
-        before: live,
-        finished: fakeTimes.live,
-        weight: 10,
-        phases: [{ state: "verified", took: 40 }],
-        cut: 1,
-        drained: 2,
-      },
-      requests: { requests: 1, failed: 1, p95: 1, before: { requests: 1, failed: 0, p95: 1 } },
-      failure: { code: "x", detail: "x", unchanged: "x", fix: "x", evidence: [{ source: "web-0", text: "Traceback" }] },
-      canary: { weight: 10, verdict: "worse", said: "x" },
-    },
-  };
-}
+import { deployment, fullView, live, secret, secretNumber, seen, withSecrets } from "./outsider.ts";
 
 let scratch: Scratch;
 let server: RunningServer;
@@ -110,10 +24,13 @@ let front: number;
 const service = new FakeService(["shop", "games"].map((app) => withSecrets(fullView(app), "")));
 const errors: unknown[] = [];
 let broken: Error | undefined;
+/** How often the agent was asked for an app. */
+let looks = 0;
 
 function source() {
   return {
     async app(app: string) {
+      looks++;
       if (broken !== undefined) throw broken;
       return service.app(app);
     },
@@ -139,10 +56,10 @@ function snippet(path: string, port: number): string {
 beforeAll(async () => {
   scratch = new Scratch("public-page");
   // An app that agent.yml names before it is on the host.
-  const looks = new PublicLooks(source(), ["shop", "later"]);
-  const app = createPublicPage({ looks, onError: (thrown) => errors.push(thrown) });
-  await looks.samples.take();
-  await looks.samples.take();
+  const published = new PublicLooks(source(), ["shop", "later"]);
+  const app = createPublicPage({ looks: published, onError: (thrown) => errors.push(thrown) });
+  await published.samples.take();
+  await published.samples.take();
   server = await startServer({ host: "127.0.0.1", port: 0 }, { app });
   [front = 0] = await freePorts(1);
   const conf = join(scratch.path, "nginx.conf");
@@ -295,6 +212,13 @@ test("what the agent cannot say is not explained to outsiders, and comes back", 
   expect(errors).toContain(broken);
   broken = undefined;
   await expect.poll(async () => (await ask("/deploys/apps/shop")).status).toBe(200);
+});
+
+test("however many watch, the agent is asked once a second", async () => {
+  await ask("/deploys/apps/shop");
+  const [asked, began] = [looks, performance.now()];
+  for (let turn = 0; turn < 60; turn++) await ask(turn % 2 === 0 ? "/deploys/apps/shop" : "/deploys/apps/shop/live");
+  expect(looks - asked).toBeLessThanOrEqual(Math.ceil((performance.now() - began) / 1000) + 1);
 });
 
 test("each answer has the page's strict policy, and nothing inline", async () => {
