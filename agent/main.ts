@@ -31,6 +31,7 @@ import { lastWords } from "./wire/last-words.ts";
 import { names } from "./wire/listen.ts";
 import { observe } from "./wire/observe.ts";
 import { openPorts } from "./wire/ports.ts";
+import { openPublicPage } from "./wire/public-page.ts";
 
 const { version } = packageJson;
 /** Calls that still run at shut-down, such as followers of events, get this long. */
@@ -98,7 +99,7 @@ async function serve(host: Host): Promise<void> {
     deployments.supervision.start();
     const network = await openNetwork(settings, { ...calls, spent, credentials: process.env.CREDENTIALS_DIRECTORY });
     servers.unshift(network);
-    servers.push(...(await openMetrics(settings, calls)));
+    servers.push(...(await openMetrics(settings, calls)), ...(await openPublicPage(settings, calls)));
     logger.info({ version, listen: network.address, names: names(settings), socket: admin.address }, "ready");
     void systemd.ready();
     certificates.start();

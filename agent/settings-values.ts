@@ -1,6 +1,7 @@
 import { BlockList, isIP } from "node:net";
 import { z } from "zod";
 import { duration } from "../shared/duration.ts";
+import { appName } from "../shared/names.ts";
 
 /** The kinds of value that agent.yml and the files of apps are made of, each with the one grammar that it has everywhere. */
 
@@ -27,6 +28,20 @@ export function isLoopback({ hostname }: URL): boolean {
 /** Never shown in a message: whoever has a chat's address can write there. */
 const webhookUrl = z.string().refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), {
   error: "an https:// address",
+});
+
+const ownAddress = "an address of this host itself, such as 127.0.0.1:7081: your nginx publishes it";
+
+/** Which apps everybody may look at. Each is named, so that none is published because somebody added it. */
+export const publicPage = z.strictObject({
+  listen: z
+    .string()
+    .regex(networkAddress, ownAddress)
+    .refine((text) => URL.canParse(`http://${text}`) && isLoopback(new URL(`http://${text}`)), ownAddress)
+    .describe(
+      "For a page that anybody may read, behind your nginx: an address of this host itself, such as `127.0.0.1:7081`. See [for everybody](ui/README.md#for-everybody-read-only).",
+    ),
+  apps: z.array(appName).min(1).max(100).describe("The apps that it shows: `[shop]`."),
 });
 
 /** Who gets a message when a deployment has ended. */

@@ -14,6 +14,7 @@ import {
   network,
   networkAddress,
   portRange,
+  publicPage,
   tlsFile,
   tlsFiles,
   userName,
@@ -174,6 +175,7 @@ const agentSettings = z.strictObject({
     .describe(
       "Where `GET /metrics` answers, in addition to the admin socket. `true`: with the other calls; address:port: at an address of its own. See [metrics](observe/README.md#metrics).",
     ),
+  public_page: publicPage.optional(),
   webhooks: z
     .array(webhook)
     .default([])

@@ -30,7 +30,9 @@ export async function viewApp({ ports, settings, state, running, restarts }: Par
   const runs = [state.live, state.staged?.run, state.warm?.run].filter((run) => typeof run === "string");
   const instances: InstanceView[] = [];
   const supervisord = new Asked();
-  for (const run of runs) instances.push(...(await viewRun({ ports, state, supervisord }, run)));
+  // Once for all runs: if the traffic moved between two looks, a slot would count for both.
+  const slots = await ports.traffic.assigned(state.app);
+  for (const run of runs) instances.push(...(await viewRun({ ports, state, supervisord, slots }, run)));
   const processes = await supervisord.ask(() => ports.privileged.processes(state.app));
   for (const group of processes ?? []) instances.push(...viewProcess(group));
   const live = state.live === null ? undefined : await runSpec({ ports, state }, state.live);
@@ -92,14 +94,15 @@ interface RunParts {
   ports: Ports;
   state: AppState;
   supervisord: Asked;
+  /** How many slots lead to each address. */
+  slots: Map<string, number>;
 }
 
-async function viewRun({ ports, state, supervisord }: RunParts, run: string): Promise<InstanceView[]> {
+async function viewRun({ ports, state, supervisord, slots }: RunParts, run: string): Promise<InstanceView[]> {
   const spec = await runSpec({ ports, state }, run);
   const instances = await ports.privileged.instances({ ...spec, release: releaseOfRun(run) });
   const programs = (await supervisord.ask(() => ports.privileged.programs(state.app, run))) ?? [];
   const connections = await ports.connections.count(instances.map(({ address }) => address));
-  const slots = await ports.traffic.assigned(state.app);
   return instances.map(({ name, address }) => {
     const program = programs.find((candidate) => candidate.name === name);
     return {

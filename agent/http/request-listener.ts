@@ -14,7 +14,10 @@ export interface ListenerOptions {
 }
 
 /** Hands node's requests to the app, and sends its answers, also those before the end of a body. */
-export function requestListener(app: HttpApp, { lingerMs, connections }: ListenerOptions): RequestListener {
+export function requestListener(
+  app: Pick<HttpApp, "fetch">,
+  { lingerMs, connections }: ListenerOptions,
+): RequestListener {
   const listener = getRequestListener(
     async (request, env) => {
       const { incoming, outgoing } = env as { incoming: IncomingMessage; outgoing: ServerResponse };

@@ -23,7 +23,7 @@ export interface TlsTexts {
 }
 
 export interface ServerOptions {
-  app: HttpApp;
+  app: Pick<HttpApp, "fetch">;
   /** PEM texts. Without them the server speaks plain HTTP. */
   tls?: TlsTexts;
   /** Connections from other addresses are closed before a byte of them is read. */
@@ -134,7 +134,7 @@ export async function listening(server: Server, where: ListenOptions, shown: str
       `The agent cannot listen on ${shown}: ${reasons[code ?? ""] ?? code}.`,
       {
         unchanged: "The agent did not start; the sites go on serving.",
-        fix: "Stop the other program, or change `listen` (or `metrics`, or `socket`) in agent.yml.",
+        fix: "Stop the other program, or change `listen` (or `metrics`, `public_page` or `socket`) in agent.yml.",
         cause,
       },
     );

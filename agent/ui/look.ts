@@ -17,6 +17,9 @@ export interface AppLook {
   now: number;
 }
 
+/** What the part of the visitors needs. */
+export type VisitorsLook = Pick<AppLook, "samples" | "colours" | "words" | "now">;
+
 export interface AppLine {
   view: AppView;
   requests: RequestsView | undefined;
@@ -31,7 +34,12 @@ export class Looks {
 
   constructor(source: PageSource) {
     this.#source = source;
-    this.samples = new Samples(source);
+    const { agent, now } = source;
+    this.samples = new Samples({
+      now,
+      apps: async () => (await agent.call(calls.apps, {})).apps,
+      requests: (app, seconds) => agent.call(calls.requests, { app }, { query: { seconds } }),
+    });
     this.#follower = new Follower(source);
   }
 

@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { getCookie, setCookie } from "hono/cookie";
@@ -6,6 +5,7 @@ import { asCutoverError, CutoverError, type ErrorCode } from "../../shared/error
 import { appName, runId } from "../../shared/names.ts";
 import { calls } from "../../shared/protocol.ts";
 import { actionOf, fieldsOf, questionPart } from "./actions.ts";
+import { asset, assetNames } from "./assets.ts";
 import { guard, type PageCall, type PageEnv, safeHeaders } from "./guard.ts";
 import { type Html, html, rendered } from "./html.ts";
 import type { Looks } from "./look.ts";
@@ -25,12 +25,6 @@ export interface PageOptions {
   looks: Looks;
 }
 
-/** Next to this file, in the sources as in agent/dist. */
-const assets = {
-  "page.css": "text/css; charset=utf-8",
-  "page.js": "text/javascript; charset=utf-8",
-  "icon.svg": "image/svg+xml",
-};
 const logLines = 200;
 const historyLines = 200;
 
@@ -67,10 +61,7 @@ export function createPage({ source, sessions, looks }: PageOptions): Hono<PageE
     return show(c, { title: c.get("words").failedPage, main: problemPart(error, c.get("words")) }, 404);
   });
 
-  for (const [name, type] of Object.entries(assets)) {
-    const file = new URL(`./${name}`, import.meta.url);
-    page.get(`/${name}`, async (c) => c.body(await readFile(file, "utf8"), 200, { "content-type": type }));
-  }
+  for (const name of assetNames) page.get(`/${name}`, async (c) => c.body(...(await asset(name))));
 
   page.get("/enter", (c) => {
     const words = c.get("words");

@@ -1,5 +1,4 @@
-import { calls, type RequestsView } from "../../shared/protocol.ts";
-import type { PageSource } from "./source.ts";
+import type { RequestsView } from "../../shared/protocol.ts";
 
 /** What visitors saw at one time, for a chart. */
 export interface Sample {
@@ -14,12 +13,21 @@ export const chartMs = 5 * 60_000;
 /** The time that one sample counts, in seconds, as in `cutover top`. */
 const windowSeconds = 10;
 
+export interface SampleSource {
+  /** Whose visitors are counted. */
+  apps(): Promise<string[]>;
+  /** What visitors saw in the last seconds; undefined if nothing is counted for this app. */
+  requests(app: string, seconds: number): Promise<RequestsView | undefined>;
+  /** Milliseconds since the epoch. */
+  now(): number;
+}
+
 /** Asks for all apps every two seconds, so that a chart is there when the page is opened. */
 export class Samples {
-  readonly #source: PageSource;
+  readonly #source: SampleSource;
   readonly #byApp = new Map<string, Sample[]>();
 
-  constructor(source: PageSource) {
+  constructor(source: SampleSource) {
     this.#source = source;
   }
 
@@ -41,11 +49,9 @@ export class Samples {
 
   /** @throws CutoverError as the agent's calls do */
   async take(): Promise<void> {
-    const { agent, now } = this.#source;
-    const { apps } = await agent.call(calls.apps, {});
-    for (const app of apps) {
-      const view = await agent.call(calls.requests, { app }, { query: { seconds: windowSeconds } });
-      const at = now();
+    for (const app of await this.#source.apps()) {
+      const view = await this.#source.requests(app, windowSeconds);
+      const at = this.#source.now();
       const kept = this.of(app).filter((sample) => sample.at > at - chartMs);
       this.#byApp.set(app, view === undefined ? kept : [...kept, { at, view }]);
     }

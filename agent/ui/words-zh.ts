@@ -10,6 +10,7 @@ export const chinese: Words = {
   doctor: "检查",
   logs: "日志",
   lost: "与 `cutover ui` 的连接断开了，页面上的内容已过时。如果它已结束，请重新启动。",
+  lostPublic: "与主机的连接断开了，页面上的内容已过时。",
   noApps: "这台主机上还没有应用。用 `cutover app add` 添加一个。",
   noSession: "这个浏览器没有打开过带有效 token 的地址。",
   noSessionFix: "在运行 `cutover ui` 的终端里按回车，再打开它显示的地址。",
@@ -96,6 +97,7 @@ export const chinese: Words = {
   healthy: "没有发现问题：这台主机已就绪。",
   error: "错误",
   warning: "警告",
+  noPublicApps: "这里还没有公开的应用。",
   failedPage: "没有成功",
   again: "再查一次",
   states: {

@@ -1,122 +1,83 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { setTimeout as sleep } from "node:timers/promises";
+import { createInterface } from "node:readline/promises";
 import { parseArgs } from "node:util";
-import { copyShop } from "../fixtures/shop.ts";
-import { startAction } from "../harness/action.ts";
-import { type EmbeddedAgent, type Key, startAgent } from "../harness/agent.ts";
-import { offlinePip } from "../harness/places.ts";
-import { freePorts } from "../harness/ports.ts";
-import { Scratch } from "../harness/scratch.ts";
-import type { Load } from "../load/load.ts";
 import { startLoadProcess } from "../load/process.ts";
-import { duration, fact, heading, print, step, styled } from "./show.ts";
+import { fact, heading, print, styled } from "./show.ts";
+import { openPage, openStage, type Stage } from "./stage.ts";
+import { checkoutPage, deployBroken, deployFirst, deployGood, rates, summarize, type Visitors } from "./story.ts";
 
 /**
  * The main job, to look at: three releases of the sample shop through the built Action, two of them under load, on an
- * agent with an nginx and a supervisord of its own. `--exit` ends at once instead of waiting for Ctrl-C.
+ * agent with an nginx and a supervisord of its own. The page of `cutover ui` shows it all; the third release is broken at one
+ * page, and its visitors take it back. `--exit` ends at once instead of waiting for Ctrl-C.
  */
 
-const rate = 300;
+/** How long a person at a terminal has to open the page, in seconds. Enter goes on at once. */
+const openSeconds = 20;
+/** Requests a second when all is told, so that the page has visitors as long as somebody plays with it. */
+const afterwards = 20;
+/** The longest that the load allows. */
+const hourMs = 60 * 60_000;
 
-interface Stage {
-  agent: EmbeddedAgent;
-  key: Key;
-  project: Scratch;
-  site: string;
+const { stdin, stdout, env } = process;
+const atTerminal = stdin.isTTY === true && stdout.isTTY === true;
+
+function showPage(address: string): { opened: boolean } {
+  heading("The page: slots, visitors, releases, as they change");
+  const { port } = new URL(address);
+  fact(styled("bold", address));
+  const opened = atTerminal && openBrowser(address);
+  const forwarded = `ssh -L ${port}:127.0.0.1:${port} ...`;
+  if (env.SSH_CONNECTION !== undefined) fact(styled("dim", `on your own computer, after \`${forwarded}\``));
+  else fact(styled("dim", opened ? "opened in your browser" : "open it in a browser; the address works once"));
+  return { opened };
 }
 
-async function openStage(stack: AsyncDisposableStack, signal: AbortSignal): Promise<Stage> {
-  heading("A host of its own");
-  const begun = performance.now();
-  const project = stack.use(new Scratch("project"));
-  const agent = stack.use(await startAgent({ name: "demo" }));
+/** In the desktop's browser, if there is a desktop. */
+function openBrowser(address: string): boolean {
+  if (env.DISPLAY === undefined && env.WAYLAND_DISPLAY === undefined) return false;
+  const browser = spawn("xdg-open", [address], { stdio: "ignore", detached: true });
+  browser.on("error", () => undefined);
+  browser.unref();
+  return browser.pid !== undefined;
+}
+
+async function waitForReader(signal: AbortSignal): Promise<void> {
+  const lines = createInterface({ input: stdin, output: stdout });
+  const patience = AbortSignal.any([signal, AbortSignal.timeout(openSeconds * 1000)]);
+  const question = `\n  Open the page and press Enter; the story goes on by itself in ${openSeconds} s. `;
+  await lines.question(question, { signal: patience }).catch(() => print());
+  lines.close();
   signal.throwIfAborted();
-  const key = await agent.newKey();
-  const [port = 0] = await freePorts(1);
-  await agent.addApp({ key, ports: [port] });
-  step("agent, nginx, supervisord", duration(performance.now() - begun), `in ${agent.directory}`);
-  return { agent, key, project, site: `http://127.0.0.1:${port}` };
 }
 
-async function deploy({ agent, key, project }: Stage, version: string, signal: AbortSignal): Promise<void> {
-  await copyShop(project.path, { version });
-  const begun = performance.now();
-  const action = startAction({
-    inputs: { hosts: agent.url, "signing-key": key.privatePem },
-    cwd: project.path,
-    env: await offlinePip(),
-    onLine: showPhase,
-  });
-  const cancel = () => action.signal("SIGINT");
-  signal.addEventListener("abort", cancel, { once: true });
-  const result = await action.result;
-  signal.removeEventListener("abort", cancel);
-  signal.throwIfAborted();
-  if (result.exitCode !== 0) {
-    print(result.stdout);
-    throw new Error(`the deploy of ${version} failed`);
-  }
-  step(styled("bold", `${version} is live`), duration(performance.now() - begun), result.outputs.release);
-}
-
-/** The Action ends each phase with a line `<phase> (<time>)`, and a host's phases begin with its address. */
-function showPhase(line: string): void {
-  const [, host, phase, took] =
-    /^(?:(\S+:\d+): )?([a-z][a-z ]*) \(([\d.]+m?s|[\d.]+m [\d.]+s)\)(?::|$)/.exec(line) ?? [];
-  if (phase !== undefined && took !== undefined) step(phase, took, host === undefined ? "runner" : "host");
-}
-
-async function deployUnderLoad(stage: Stage, load: Load, version: string, signal: AbortSignal): Promise<void> {
-  heading(`Deploying ${version}, with ${rate} requests a second on the site`);
-  const before = load.snapshot();
-  await deploy(stage, version, signal);
-  // Two-second requests that began before the end have ended by then.
-  await sleep(2500, undefined, { signal });
-  const after = load.snapshot();
-  const failed = after.failed - before.failed;
-  const sent = (after.sent - before.sent).toLocaleString("en");
-  fact(
-    `${sent} requests sent meanwhile, ${styled(failed === 0 ? "green" : "red", `${failed} failed`)}; visitors now see ${after.latest?.version}`,
-  );
-}
-
-async function summarize(load: Load): Promise<void> {
-  const { sent, failed, failures, kinds, versions } = await load.stop();
-  heading("All requests together");
-  const total = `${sent.toLocaleString("en")} sent, ${failed} failed`;
-  fact(
-    `${styled(failed === 0 ? "green" : "red", total)}; of the quick ones half took up to ${kinds.get.latency.p50.toFixed(1)} ms, 99 % up to ${kinds.get.latency.p99.toFixed(1)} ms`,
-  );
-  const mix = Object.entries(kinds).map(([kind, report]) => `${report.sent.toLocaleString("en")} ${kind}`);
-  fact(styled("dim", `${mix.join(", ")}; half of them on connections of their own, none repeated`));
-  fact(
-    styled(
-      "dim",
-      `answered by ${versions.map(({ version, count }) => `${version} ${count.toLocaleString("en")} times`).join(", ")}`,
-    ),
-  );
-  for (const { time, kind, reason } of failures.slice(0, 10)) fact(styled("red", `${time} ${kind}: ${reason}`));
-  if (failed > 0) process.exitCode = 1;
+async function startVisitors(stack: AsyncDisposableStack, { site: url }: Stage): Promise<Visitors> {
+  const checkout = { url, rate: rates.checkout, shares: { page: 1 }, page: checkoutPage, seed: 2 };
+  return {
+    site: stack.use(await startLoadProcess({ url, rate: rates.site })),
+    checkout: stack.use(await startLoadProcess(checkout)),
+  };
 }
 
 async function demo(exit: boolean, signal: AbortSignal): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const stage = await openStage(stack, signal);
-  heading("Deploying v1, the first release");
-  await deploy(stage, "v1", signal);
-  const load = stack.use(await startLoadProcess({ url: stage.site, rate }));
-  for (const version of ["v2", "v3"]) {
-    signal.throwIfAborted();
-    await deployUnderLoad(stage, load, version, signal);
-  }
-  await summarize(load);
+  const { opened } = showPage(await openPage(stage));
+  await deployFirst(stage, signal);
+  if (atTerminal && !exit && !opened) await waitForReader(signal);
+  const visitors = await startVisitors(stack, stage);
+  await deployGood(stage, visitors, signal);
+  await deployBroken(stage, visitors, signal);
+  await summarize(visitors);
   heading("Have a look");
-  fact(`${styled("bold", `${stage.site}/`)}  the shop; leave it open while you deploy`);
+  fact(`${styled("bold", `${stage.site}/`)}  the shop`);
   const command = `CUTOVER_EMBEDDED=${stage.agent.directory} node_modules/.bin/node agent/dist/cutover.mjs`;
   fact(`${command} status`);
-  fact(`${command} ui  a page with slots, visitors and releases`);
+  fact(`${command} ui  the page, at one more address`);
   if (exit) return;
-  print(`\n${styled("dim", "Running until Ctrl-C.")}`);
+  stack.use(await startLoadProcess({ url: stage.site, rate: afterwards, longestMs: hourMs }));
+  print(`\n${styled("dim", `Running until Ctrl-C, with ${afterwards} requests a second.`)}`);
   if (!signal.aborted) await once(signal, "abort");
 }
 

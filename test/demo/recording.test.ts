@@ -46,11 +46,16 @@ test("a line that is too long goes on in the next, with its colour", () => {
   ]);
 });
 
-test("the committed recording is of a run in which no request failed", () => {
+test("the committed recording is of a run in which visitors took v3 back, and no other request failed", () => {
   const svg = readFileSync(".github/assets/demo.svg", "utf8");
   new XMLParser().parse(svg, true);
-  const text = svg.replaceAll(/<\/?tspan[^>]*>/g, "");
-  expect(text).toContain("v3 is live");
-  expect(text).toMatch(/> {2}\d,\d{3} sent, 0 failed; /);
-  expect(text).not.toMatch(/[1-9]\d* failed/);
+  const text = svg.replaceAll(/<\/?(?:tspan|text)[^>]*>/g, "").replaceAll(/\s+/g, " ");
+  expect(text).toMatch(/\/enter\?token=\S+ open it in a browser/);
+  expect(text).toContain("v2 is live");
+  expect(text).not.toContain("v3 is live");
+  expect(text).toMatch(/-3333333 failed: .* Most of them: \/checkout\. The traffic goes back to \S+-2222222/);
+  expect(text).toContain("the job failed with visitors_failed. All traffic went back");
+  expect(text).toMatch(/ \d+,\d{3} sent, 0 failed; /);
+  expect(text).toMatch(/\/checkout, counted apart: [\d,]+ sent, [1-9]\d* answered 500 by v3/);
+  expect(text).not.toMatch(/\s[1-9][\d,]* failed\b/);
 });

@@ -1,11 +1,17 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import axe, { type AxeResults } from "axe-core";
 import type { Browser, Page } from "puppeteer-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openBrowser, takePicture } from "../agent/ui/browser.ts";
+import { embeddedLayout } from "../../agent/host/embedded/files.ts";
+import { openBrowser, takeDocsPictures } from "../agent/ui/browser.ts";
 import { cutoverProgram, node } from "../harness/places.ts";
+import { freePorts } from "../harness/ports.ts";
 import { processId } from "../harness/processes.ts";
+import { runProgram } from "../harness/run.ts";
 import { BadHost } from "./bad-host.ts";
 import { versionOf } from "./hosts.ts";
 
@@ -14,10 +20,15 @@ let browser: Browser;
 let page: Page;
 let going = true;
 let visiting: Promise<unknown>;
+/** Where everybody finds the public page. */
+let everybody: string;
 
 beforeAll(async () => {
-  host = await BadHost.start({ name: "page" });
+  const [published = 0, front = 0] = await freePorts(2);
+  const settings = { public_page: { listen: `127.0.0.1:${published}`, apps: ["shop"] } };
+  host = await BadHost.start({ name: "page", settings });
   const { scratch, directory } = host.agent;
+  everybody = await publish(directory, published, front);
   const child = spawn(node, [cutoverProgram, "ui", "--port", "0", "--json"], {
     env: { CUTOVER_EMBEDDED: directory, SUDO_USER: "anna" },
     stdio: ["ignore", "pipe", "inherit"],
@@ -32,7 +43,7 @@ beforeAll(async () => {
   await Promise.all([page.waitForNavigation(), page.click("#app-shop")]);
   visiting = (async () => {
     for (let turn = 0; going; turn++) {
-      const path = turn % 20 === 0 ? "/env?name=CUTOVER_RELEASE" : "/";
+      const path = turn % 20 === 0 ? "/checkout" : "/";
       void fetch(`${host.site}${path}`).then(
         (answer) => answer.text(),
         () => undefined,
@@ -48,9 +59,24 @@ afterAll(async () => {
   await host?.[Symbol.asyncDispose]();
 });
 
+/** By the nginx lines of the page's docs, at a path. @returns the page's address */
+async function publish(directory: string, published: number, front: number): Promise<string> {
+  const { nginx } = embeddedLayout(directory);
+  const docs = await readFile("agent/ui/README.md", "utf8");
+  const snippet = /<!-- snippet:nginx -->\n```nginx\n(.*?)```/s.exec(docs)?.[1] ?? "";
+  const lines = snippet
+    .replace("listen 80;", `listen 127.0.0.1:${front};`)
+    .replace("location / {", "location /deploys/ {")
+    .replace("127.0.0.1:7081", `127.0.0.1:${published}`);
+  await writeFile(join(nginx.confDir, "deploys.conf"), lines);
+  const reload = await runProgram(["nginx", "-c", nginx.conf, "-s", "reload"], { env: process.env });
+  expect(reload.code, reload.stderr).toBe(0);
+  return `http://127.0.0.1:${front}/deploys/`;
+}
+
 /** Waits until a part of the page has this text, without a look at the host. */
-const says = (id: string, text: string) =>
-  page.waitForFunction(
+const says = (id: string, text: string, where = page) =>
+  where.waitForFunction(
     `document.getElementById(${JSON.stringify(id)})?.textContent.includes(${JSON.stringify(text)})`,
     {
       timeout: 60_000,
@@ -79,7 +105,7 @@ test("a deploy is watched step by step, and made a canary, raised and rolled bac
   await says("slots", `30 to ${run}`);
   expect(await slots()).toEqual([30, 30]);
   await says("visitors", "canary");
-  await takePicture(page, "canary");
+  await takeDocsPictures(page, "canary", "#title-slots");
   await click(`#activate-${run}`);
   await click("#yes");
   await says("slots", `60 to ${run}`);
@@ -101,14 +127,41 @@ test("a release that fails its visitors on one page: the page says which, and th
   // What it is compared with.
   await sleep(8000);
   const config = { watch: "60s" };
-  const failing = host.run(await host.project({ version: "v3", fault: "one-page-fails", config }));
-  await says("visitors", "/env");
-  await takePicture(page, "failing");
+  const failing = host.run(await host.project({ version: "v3", fault: "checkout-fails", config }));
+  await says("visitors", "/checkout");
+  await takeDocsPictures(page, "failing", "#title-visitors");
   const { exitCode, stdout } = await failing;
   expect(exitCode, stdout).toBe(1);
   await says("deployment", "visitors_failed");
+  await says("deployment", "/checkout");
   await says("facts", String(live));
   await says("releases", "rolled back");
-  await takePicture(page, "taken-back");
+  await takeDocsPictures(page, "taken-back", "#title-slots");
   expect((await versionOf(host.site)).version).toBe("v1");
+});
+
+test("everybody sees it happen on the public page, through nginx, with nothing to click and not why", async () => {
+  const visitor = await browser.newPage();
+  const complaints: string[] = [];
+  visitor.on("console", (message) => complaints.push(message.text()));
+  visitor.on("pageerror", (error) => complaints.push(String(error)));
+  await visitor.goto(everybody);
+  await Promise.all([visitor.waitForNavigation(), visitor.click("#app-shop")]);
+  expect(visitor.url()).toBe(`${everybody}apps/shop`);
+  await says("deployment", "failed", visitor);
+  const text = await visitor.$eval("body", ({ textContent }) => textContent);
+  for (const said of ["visitors_failed", "/checkout", "anna", "octocat"]) expect(text).not.toContain(said);
+  expect(await visitor.$$("form, button, .button, [href*=ask], [href*=logs]")).toEqual([]);
+  const { releases } = await host.agent.appView();
+  // v2, which was rolled back by click; v3 came after it.
+  const earlier = releases.findLast(({ state }) => state === "rolled_back")?.id ?? "";
+  const activated = await host.agent.cutover("activate", "shop", earlier);
+  expect(activated.code, activated.stderr).toBe(0);
+  await says("slots", `60 to ${earlier}`, visitor);
+  await visitor.evaluate(axe.source);
+  const { violations } = (await visitor.evaluate("axe.run()")) as AxeResults;
+  expect(violations.map(({ id }) => id)).toEqual([]);
+  expect(complaints).toEqual([]);
+  await takeDocsPictures(visitor, "public", "h1");
+  await visitor.close();
 });

@@ -60,6 +60,8 @@ const rules: [place: string, may: string[]][] = [
       ...contracts,
       ...["agent/logger.ts", "agent/certificates/", "agent/deploy/", "agent/helper/", "agent/host/", "agent/http/"],
       "agent/observe/",
+      // The page for everybody.
+      "agent/ui/public/index.ts",
     ],
   ],
   ["agent/main.ts", ["shared/", "agent/", "package.json"]],

@@ -59,7 +59,7 @@ const allowed: Record<string, string> = {
   "agent/host/supervisor/leftovers.ts": proc,
   "agent/host/supervisor/share.ts": proc,
   "agent/observe/webhooks.ts": etc,
-  "agent/ui/page.ts": "its own script and style sheet",
+  "agent/ui/assets.ts": "its own script and style sheet",
   "agent/doctor/facts/host.ts": proc,
   "agent/doctor/facts/processes.ts": proc,
   "agent/install/setup.ts": etc,

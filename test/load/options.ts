@@ -16,6 +16,8 @@ export interface LoadOptions {
   fresh?: number;
   /** The Host header, where it is not the URL's. */
   host?: string;
+  /** The page on which a release may fail. */
+  page?: string;
   /** How long slow requests and uploads take, in milliseconds. */
   slowMs?: number;
   /** After this a request has failed, in milliseconds. */
@@ -48,6 +50,7 @@ export function checkOptions(options: LoadOptions): CheckedOptions {
     shares: options.shares ?? defaultShares,
     fresh: options.fresh ?? 0.5,
     host: options.host ?? url.host,
+    page: options.page ?? "/env?name=CUTOVER_RELEASE",
     slowMs: options.slowMs ?? 2000,
     timeoutMs: options.timeoutMs ?? 15_000,
     maxInFlight: options.maxInFlight ?? 2000,

@@ -50,10 +50,10 @@ export class Requests {
   }
 
   #open(kind: Kind, fresh: boolean): ClientRequest {
-    const { url, host, slowMs } = this.#options;
+    const { url, host } = this.#options;
     const post = kind === "post" || kind === "upload";
     const length = kind === "post" ? smallBody.length : uploadParts * uploadPart.length;
-    return request(`${url}${pathOf(kind, slowMs)}`, {
+    return request(`${url}${pathOf(kind, this.#options)}`, {
       method: post ? "POST" : "GET",
       agent: fresh ? false : this.#kept,
       headers: { host, ...(post && { "content-type": "application/octet-stream", "content-length": length }) },
@@ -61,7 +61,7 @@ export class Requests {
   }
 }
 
-function pathOf(kind: Kind, slowMs: number): string {
+function pathOf(kind: Kind, { slowMs, page }: CheckedOptions): string {
   switch (kind) {
     case "get":
       return "/version";
@@ -71,7 +71,7 @@ function pathOf(kind: Kind, slowMs: number): string {
     case "upload":
       return "/upload";
     case "page":
-      return "/env?name=CUTOVER_RELEASE";
+      return page;
   }
 }
 

@@ -11,7 +11,7 @@ import type { Words } from "../words.ts";
 export function appParts(look: AppLook): Record<string, Html> {
   return {
     facts: factsPart(look),
-    said: html`${deploymentSentence(look)}`,
+    said: html`${deploymentSentence(look.view.deployment, look.words)}`,
     slots: slotsPart(look),
     deployment: deploymentPart(look),
     visitors: visitorsPart(look),

@@ -1,6 +1,6 @@
 import type { RunRequests } from "../../../shared/requests-view.ts";
 import { type Html, html } from "../html.ts";
-import type { AppLook } from "../look.ts";
+import type { VisitorsLook } from "../look.ts";
 import { chartMs, type Sample, sampleMs } from "../samples.ts";
 
 export interface Measure {
@@ -20,7 +20,7 @@ interface Point {
 }
 
 /** A line for each release. A picture of 150 points needs no library: the table next to it has the numbers. */
-export function chart({ samples, colours, words, now }: AppLook, measure: Measure): Html {
+export function chart({ samples, colours, words, now }: VisitorsLook, measure: Measure): Html {
   const lines = pointsByRelease(samples, measure);
   const highest = Math.max(measure.atLeast, ...[...lines.values()].flat().map(({ value }) => value));
   const x = (at: number) => (((at - now + chartMs) / chartMs) * size.width).toFixed(1);

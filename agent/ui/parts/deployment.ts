@@ -1,8 +1,12 @@
 import { deploymentStates, isAtLeast, reportedAfter, reportedStates } from "../../../shared/deployment-states.ts";
-import { actorName, type DeploymentView, requestsWords } from "../../../shared/protocol.ts";
+import { actorName, type DeploymentView, type Outcome, requestsWords } from "../../../shared/protocol.ts";
 import { shortTime } from "../../cli/terminal/events.ts";
 import { type Html, html, when } from "../html.ts";
 import type { AppLook } from "../look.ts";
+import type { Words } from "../words.ts";
+
+/** How far a deployment is: nothing of who began it, of what it printed, or of why it failed. */
+export type Progress = Pick<DeploymentView, "kind" | "release" | "state" | "outcome" | "started" | "weight" | "phases">;
 
 /** Whether an abort still helps: it has not cut over. */
 export function canAbort({ outcome, state }: DeploymentView): boolean {
@@ -10,7 +14,7 @@ export function canAbort({ outcome, state }: DeploymentView): boolean {
 }
 
 /** The last deployment in one sentence; a screen reader says it when it changes. */
-export function deploymentSentence({ view: { deployment }, words }: AppLook): string {
+export function deploymentSentence(deployment: Progress | null, words: Words): string {
   if (deployment === null) return "";
   const { kind, release = "", outcome, state, weight = 100 } = deployment;
   const now = outcome === "running" ? words.states[state] : words.outcomes[outcome];
@@ -18,19 +22,23 @@ export function deploymentSentence({ view: { deployment }, words }: AppLook): st
   return `${words.kinds[kind]} ${release}${part}: ${now}`;
 }
 
+export const outcomeColours: Record<Outcome, string> = {
+  ...{ running: "busy", succeeded: "good", staged: "info" },
+  ...{ failed: "bad", aborted: "bad" },
+};
+
 /** The running deployment step by step, or the last one with its end. */
 export function deploymentPart(look: AppLook): Html {
   const { view, words, now, lines } = look;
   const { deployment } = view;
   if (deployment === null) return html`<p class="dim">${words.noDeployment}</p>`;
   const { id, by, outcome, failure, started, canary, requests } = deployment;
-  const colour = { running: "busy", succeeded: "good", staged: "info", failed: "bad", aborted: "bad" }[outcome];
   return html`
     <p>
-      <strong class="${colour}">${deploymentSentence(look)}</strong>
+      <strong class="${outcomeColours[outcome]}">${deploymentSentence(deployment, words)}</strong>
       <span class="dim">${words.by(actorName(by))}, ${words.ago(shortTime(now - Date.parse(started)))}${runLink(by.run_url)}</span>
     </p>
-    <ol class="steps">${steps(deployment, look)}</ol>
+    <ol class="steps">${steps(deployment, words)}</ol>
     ${when(
       canAbort(deployment),
       () =>
@@ -48,7 +56,7 @@ export function deploymentPart(look: AppLook): Html {
 }
 
 /** Steps that it has left out are not shown; those that come next are, while it runs. */
-function steps({ phases, state, outcome }: DeploymentView, { words }: AppLook): Html[] {
+export function steps({ phases, state, outcome }: Progress, words: Words): Html[] {
   const done = phases.map(
     ({ state: reached, took }) =>
       html`<li class="done">${words.states[reached]} <span class="dim">${shortTime(took)}</span></li>`,

@@ -4,8 +4,13 @@ import { slotCount } from "../../../shared/slots.ts";
 import { type Html, html } from "../html.ts";
 import type { AppLook } from "../look.ts";
 
+/** What this part needs of a look. */
+export interface SlotsLook extends Pick<AppLook, "colours" | "words"> {
+  view: Pick<AppView, "live"> & { instances: Pick<AppView["instances"][number], "run" | "slots" | "process">[] };
+}
+
 /** Where the 60 slots lead: how many to which release, the live one first. */
-function slotsByRelease({ instances, live }: AppView): [release: string, slots: number][] {
+function slotsByRelease({ instances, live }: SlotsLook["view"]): [release: string, slots: number][] {
   const counts = new Map<string, number>(live === null ? [] : [[releaseOfRun(live), 0]]);
   for (const { run, slots, process } of instances) {
     const release = releaseOfRun(run);
@@ -15,7 +20,7 @@ function slotsByRelease({ instances, live }: AppView): [release: string, slots: 
 }
 
 /** The agent says how many slots an instance has, not which: they are drawn release by release. */
-export function slotsPart({ view, colours, words }: AppLook): Html {
+export function slotsPart({ view, colours, words }: SlotsLook): Html {
   const found = slotsByRelease(view);
   const empty = Math.max(0, slotCount - found.reduce((sum, [, slots]) => sum + slots, 0));
   const boxes = found.flatMap(([release, slots]) => new Array<string>(slots).fill(colours.of(release)));

@@ -1,6 +1,6 @@
 import { failedShare, latencyText, type RunRequests } from "../../../shared/requests-view.ts";
 import { type Html, html, when } from "../html.ts";
-import type { AppLook } from "../look.ts";
+import type { VisitorsLook } from "../look.ts";
 import { chart, type Measure } from "./chart.ts";
 
 export function rateText(rate: number): string {
@@ -8,7 +8,7 @@ export function rateText(rate: number): string {
 }
 
 /** What visitors see of each release: numbers of the last seconds, and three charts. */
-export function visitorsPart(look: AppLook): Html {
+export function visitorsPart(look: VisitorsLook): Html {
   const { samples, colours, words } = look;
   const view = samples.at(-1)?.view;
   if (view === undefined) return html`<p class="dim">${words.notCounted}</p>`;
@@ -23,7 +23,7 @@ export function visitorsPart(look: AppLook): Html {
       <td class="number">${run.p95 === undefined ? "" : latencyText(run.p95)}</td>
     </tr>`;
   return html`
-    ${when(view.gap !== undefined, () => html`<p class="warn">${words.gap}: <span lang="en">${view.gap}</span></p>`)}
+    ${when(view.gap !== undefined, () => html`<p class="warn">${words.gap}${view.gap === "" ? "" : html`: <span lang="en">${view.gap}</span>`}</p>`)}
     <div class="scroll" role="group" tabindex="0" id="visitors-table" aria-label="${words.visitors}"><table>
       <thead><tr>
         <th scope="col">${words.release}</th><th scope="col">${words.role}</th>
@@ -36,7 +36,7 @@ export function visitorsPart(look: AppLook): Html {
     ${failingPaths(view.runs, look)}`;
 }
 
-function measures({ words }: AppLook): Measure[] {
+function measures({ words }: VisitorsLook): Measure[] {
   return [
     { name: words.rate, of: ({ requests }, seconds) => requests / seconds, text: rateText, atLeast: 1 },
     {
@@ -49,7 +49,7 @@ function measures({ words }: AppLook): Measure[] {
   ];
 }
 
-function failingPaths(runs: RunRequests[], { colours, words }: AppLook): Html | string {
+function failingPaths(runs: RunRequests[], { colours, words }: VisitorsLook): Html | string {
   const failing = runs.flatMap(({ release, failing }) => failing.map((one) => ({ release, ...one })));
   if (failing.length === 0) return "";
   const rows = failing

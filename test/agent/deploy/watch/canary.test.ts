@@ -199,3 +199,18 @@ test("a cutover that nginx refuses is undone, also its static files", async () =
   expect([...host.disk.programs]).toEqual([v1]);
   expect([...host.disk.releases.keys()]).toEqual([v1]);
 });
+
+test("no slot counts for both releases, also if traffic moves while the view is made", async () => {
+  const { host, weigh } = await staged();
+  await weigh(50);
+  const { ports } = host;
+  const { count } = ports.connections;
+  // Between the look at the live run and the one at the canary.
+  vi.spyOn(ports.connections, "count").mockImplementation((addresses) => {
+    if (addresses.some((address) => address.includes(v2))) host.disk.slots = `${v2}:60`;
+    return count(addresses);
+  });
+  const { instances } = await new Deployments({ ports, log: pino({ level: "silent" }) }).app("shop");
+  expect(host.disk.slots).toBe(`${v2}:60`);
+  expect(instances.reduce((sum, { slots }) => sum + slots, 0)).toBe(60);
+});
