@@ -1,13 +1,13 @@
 import { t as withoutSecrets } from "./main.mjs";
 import { createRequire } from "node:module";
 import Br, { accessSync, closeSync, constants, createReadStream, createWriteStream, existsSync, fstatSync, lstatSync, mkdirSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, realpathSync, stat, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { constants as constants$1, setPriority, tmpdir } from "node:os";
 import Pr, { basename, delimiter, dirname, isAbsolute, join, normalize, posix, relative, resolve, sep, win32 } from "node:path";
 import * as os$2 from "os";
 import os, { EOL } from "os";
 import * as crypto$1 from "crypto";
 import * as fs$1 from "fs";
-import I, { constants as constants$1, promises } from "fs";
+import I, { constants as constants$2, promises } from "fs";
 import * as path from "path";
 import ar, { dirname as dirname$1, parse } from "path";
 import * as http from "http";
@@ -21,13 +21,13 @@ import Cs, { Readable } from "node:stream";
 import { promisify } from "node:util";
 import { EventEmitter as EventEmitter$1, once } from "node:events";
 import { connect } from "node:tls";
-import { constants as constants$2, createZstdCompress, gunzip, zstdCompress, zstdDecompress } from "node:zlib";
+import { constants as constants$3, createZstdCompress, gunzip, zstdCompress, zstdDecompress } from "node:zlib";
 import { createHash, hash, randomBytes, randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { StringDecoder } from "string_decoder";
 import * as child$1 from "child_process";
 import { setTimeout as setTimeout$1 } from "timers";
-import ro, { mkdir, readFile, readdir, rm, stat as stat$1, writeFile } from "node:fs/promises";
+import ro, { mkdir, readFile, readdir, rename, rm, stat as stat$1, writeFile } from "node:fs/promises";
 import { Buffer as Buffer$1 } from "buffer";
 import { execFile, spawn, spawnSync } from "node:child_process";
 import { pipeline } from "node:stream/promises";
@@ -16929,7 +16929,7 @@ var Summary = class {
 			const pathFromEnv = process.env[SUMMARY_ENV_VAR];
 			if (!pathFromEnv) throw new Error(`Unable to find environment variable for $${SUMMARY_ENV_VAR}. Check if your runtime environment supports job summaries.`);
 			try {
-				yield access(pathFromEnv, constants$1.R_OK | constants$1.W_OK);
+				yield access(pathFromEnv, constants$2.R_OK | constants$2.W_OK);
 			} catch (_a) {
 				throw new Error(`Unable to access summary file: '${pathFromEnv}'. Check if the file has correct read/write permissions.`);
 			}
@@ -17230,7 +17230,7 @@ var __awaiter$5 = function(thisArg, _arguments, P, generator) {
 		step((generator = generator.apply(thisArg, _arguments || [])).next());
 	});
 };
-const { chmod, copyFile, lstat, mkdir: mkdir$1, open: open$1, readdir: readdir$1, rename, rm: rm$1, rmdir, stat: stat$2, symlink, unlink } = fs$1.promises;
+const { chmod, copyFile, lstat, mkdir: mkdir$1, open: open$1, readdir: readdir$1, rename: rename$1, rm: rm$1, rmdir, stat: stat$2, symlink, unlink } = fs$1.promises;
 const IS_WINDOWS$1 = process.platform === "win32";
 fs$1.constants.O_RDONLY;
 function exists(fsPath) {
@@ -24793,9 +24793,7 @@ const instanceView = object({
 	pid: int().optional(),
 	uptime: number$2().optional(),
 	connections: int(),
-	slots: int(),
-	/** How often it was started again while its run was live; absent if never, and from agents of older versions. */
-	restarts: int().optional()
+	slots: int()
 });
 /** The site is closed to all visitors except those with these addresses. */
 const maintenanceView = object({
@@ -24836,8 +24834,6 @@ const appView = object({
 	/** What visitors saw in the last minute; absent if nginx writes no lines of requests for this app. */
 	requests: requestsView.optional(),
 	instances: array(instanceView),
-	/** Since when restarts are counted, if the live run is older than the agent's own start. */
-	restarts_since: datetime().optional(),
 	releases: array(releaseView),
 	deployment: deploymentView.nullable(),
 	/** Agents of older versions do not say it. */
@@ -25332,7 +25328,7 @@ const longestTimeoutMs = 20736e5;
 const limit = duration.transform(milliseconds);
 const hostCount = string().regex(/^\d{0,3}$/, "must be a number of hosts").transform((text) => text === "" ? void 0 : Number(text));
 const trueOrFalse = _enum(["true", "false"], { error: "must be true or false" }).transform((text) => text === "true");
-const schema = object({
+const schema$1 = object({
 	hosts: string().transform((text) => text.split(/[\n,]/).map((line) => line.trim())).transform((lines) => lines.filter((line) => line !== "")).pipe(array(host)),
 	config: string().min(1, "must name a file"),
 	"working-directory": string().min(1, "must name a directory"),
@@ -25395,7 +25391,7 @@ function readInputs(env) {
 		const text = env[`INPUT_${name.toUpperCase()}`]?.trim();
 		return [name, text === void 0 || text === "" ? fallback : text];
 	});
-	const result = schema.safeParse(Object.fromEntries(texts));
+	const result = schema$1.safeParse(Object.fromEntries(texts));
 	if (!result.success) throw refusal(result.error);
 	const { data } = result;
 	return {
@@ -25711,11 +25707,20 @@ function stays(before) {
 function bare(note) {
 	return note.replace(/\.$/, "");
 }
+// shared/hidden-characters.ts
+/**
+* Control characters of both sets, and what cannot be seen, turns the direction of writing around or breaks a line: two texts
+* that differ only in these look alike, and a name can seem to end otherwise than it does.
+*/
+const hidden = /[\p{Cc}\p{Default_Ignorable_Code_Point}\u2028\u2029\ufff9-\ufffb]/gu;
 // action/runner/log.ts
 const longestLine$2 = 4e3;
-/** Makes text one line of a log, without escape sequences and control characters: a carriage return would start a line. */
+/**
+* Makes text one line of a log, without escape sequences, control characters and what cannot be seen: a carriage return would
+* start a line, and a mark of direction could show a file under another name.
+*/
 function cleanLine(text) {
-	const clean = text.replace(/\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|.)/g, "").replace(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]/g, "");
+	const clean = text.replace(/\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|.)/g, "").replace(hidden, (mark) => mark === "	" ? mark : "");
 	return clean.length > longestLine$2 ? `${clean.slice(0, longestLine$2)} [...]` : clean;
 }
 function cleanLines(text) {
@@ -26720,7 +26725,7 @@ function manifestDigest(bytes) {
 const cacheDirectory = ".cutover";
 const marker = ".complete";
 /** How many directories stay: those of a few branches that are deployed in turns. */
-const kept$1 = 4;
+const kept$2 = 4;
 /**
 * Builds a directory, unless an earlier run has completed it. An interrupted build has no marker and starts again from
 * nothing.
@@ -26745,7 +26750,7 @@ async function prune(parent) {
 	const old = (await Promise.all((await readdir(parent)).map(async (name) => ({
 		name,
 		used: await usedAt(name)
-	})))).toSorted((a, b) => b.used - a.used).slice(kept$1);
+	})))).toSorted((a, b) => b.used - a.used).slice(kept$2);
 	await Promise.all(old.map(({ name }) => rm(join(parent, name), {
 		recursive: true,
 		force: true
@@ -26760,7 +26765,7 @@ async function hideFromGit(project) {
 }
 // action/bundle/manifest-cache.ts
 /** What a host may have live: the manifests of a few earlier jobs. */
-const kept = 8;
+const kept$1 = 8;
 /**
 * The manifests of earlier jobs, in the project's cache directory. A host whose live release is one of them need not send
 * the list of its files. What is read here is checked by the digest that is its name, since whoever can write into a cache
@@ -26805,7 +26810,7 @@ var ManifestCache = class {
 		const old = (await Promise.all(names.map(async (name) => ({
 			name,
 			at: await changed(name)
-		})))).toSorted((a, b) => b.at - a.at).slice(kept);
+		})))).toSorted((a, b) => b.at - a.at).slice(kept$1);
 		await Promise.all(old.map(({ name }) => rm(join(this.#directory, name), { force: true })));
 	}
 	#path(digest) {
@@ -29317,7 +29322,7 @@ function ofName(modules, files, file, module, name) {
 	if (meaning === void 0 || name.startsWith("_") && meaning.factory !== void 0) return [];
 	const { framework, factory } = meaning;
 	if (factory !== void 0 && !isFactory(meaning, module)) return [];
-	const path = pathOf$2(files, file, module);
+	const path = pathOf$1(files, file, module);
 	const dotted = dottedIn(file, path);
 	const aiohttp = framework.speaks === "aiohttp";
 	const needs = factory === void 0 ? [] : missing$1(factory.required, aiohttp);
@@ -29362,14 +29367,13 @@ function rankOfPlace(files, file) {
 	return parts.length - 1 + (isPackage ? 0 : .5);
 }
 /** The folder that has to be on Python's path for a file. From the project's top, Python finds folders without __init__.py too. */
-function pathOf$2(files, file, { imports }) {
+function pathOf$1(files, file, { imports }) {
 	const folders = file.split("/").slice(0, -1);
 	const [top = ""] = folders;
 	if (top === "" || files.exists(`${top}/__init__.py`)) return "";
+	if (top === "src") return sourceRoot(files, folders);
 	const names = Object.values(imports).map((name) => name.split(".", 1)[0] ?? "");
 	const isThere = (place) => isModule(files, place);
-	if (isRunInFolder(files, folders, names)) return folders.join("/");
-	if (top === "src") return names.includes("src") ? "" : sourceRoot(files, folders);
 	const bare = names.some((name) => isThere(`${top}/${name}`) && !isThere(name));
 	const above = names.some((name) => name === top);
 	return bare || !above && isProject(files, top) ? top : "";
@@ -29378,18 +29382,6 @@ function pathOf$2(files, file, { imports }) {
 function sourceRoot(files, [top = "", next, inner]) {
 	if (next === void 0 || inner === void 0 || files.exists(`${top}/${next}/__init__.py`)) return top;
 	return files.exists(`${top}/${next}/${inner}/__init__.py`) ? `${top}/${next}` : top;
-}
-/** A script far below that imports what lies next to it, and nowhere above, is run in its own folder. */
-function isRunInFolder(files, folders, names) {
-	const folder = folders.join("/");
-	if (folders.length < 3 || files.exists(`${folder}/__init__.py`)) return false;
-	const above = folders.map((_, depth) => folders.slice(0, depth).join("/"));
-	return names.some((name) => isThereIn(files, folder, name) && !above.some((place) => isThereIn(files, place, name)));
-}
-/** Also a folder of modules that is no package. */
-function isThereIn(files, folder, name) {
-	const place = folder === "" ? name : `${folder}/${name}`;
-	return isModule(files, place) || (files.paths?.() ?? []).some((path) => path.startsWith(`${place}/`));
 }
 function isModule(files, place) {
 	return files.exists(`${place}.py`) || files.exists(`${place}/__init__.py`);
@@ -29500,7 +29492,7 @@ function ofWords(words, shell) {
 		const assigned = /^([A-Za-z_]\w*)=(.*)$/s.exec(first);
 		if (assigned !== null) env[assigned[1] ?? ""] = assigned[2] ?? "";
 		else if (!keywords.has(first)) {
-			const inner = unwrapped(nameOf$1(first), second, rest);
+			const inner = unwrapped(nameOf(first), second, rest);
 			if (inner === void 0) break;
 			rest = inner;
 			continue;
@@ -29523,11 +29515,11 @@ function unwrapped(name, second, words) {
 	return words.slice(index);
 }
 const takesValue$1 = /^(?:-u|-p|--with|--extra|--group|--python|--package|--env-file|-t|--service_name)$/;
-function nameOf$1(program) {
+function nameOf(program) {
 	return program.slice(program.lastIndexOf("/") + 1);
 }
 function ofProgram(first, args, env, shell) {
-	const name = nameOf$1(first);
+	const name = nameOf(first);
 	const inner = {
 		...shell,
 		depth: shell.depth + 1
@@ -29594,239 +29586,372 @@ function inProject(path, { files, folder }) {
 function isThere(files, path) {
 	return files.exists(path) || (files.paths?.() ?? []).some((each) => each.startsWith(`${path}/`));
 }
-// shared/detect/console-scripts.ts
-const isTable$3 = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
-/** What pyproject.toml, setup.cfg and setup.py name, and packages with a `__main__.py`. */
-function ownPrograms(files) {
-	const named = [...ofPyproject(files.read("pyproject.toml") ?? ""), ...["setup.cfg", "setup.py"].flatMap((file) => ofSetup(file, files.read(file) ?? ""))];
-	const packages = (files.paths?.() ?? []).flatMap((path) => {
-		const [, name] = /^(?:src\/)?([A-Za-z_]\w*)\/__main__\.py$/.exec(path) ?? [];
-		return name === void 0 ? [] : [{
-			name,
-			module: `${name}.__main__`,
-			call: "",
-			why: `there is ${path}`
-		}];
-	});
-	return [...named, ...packages.filter(({ name }) => !named.some((each) => each.module.split(".", 1)[0] === name))];
+// shared/detect/process-command.ts
+/** Long enough for most jobs, and told in the comment of what is written. */
+const jobs = "10m";
+const worker = {
+	name: "worker",
+	stopTimeout: jobs
+};
+const scheduler = {
+	name: "scheduler",
+	overlap: false
+};
+const huey = {
+	name: "huey",
+	overlap: false,
+	stopSignal: "INT",
+	stopTimeout: jobs
+};
+const ifWorker = (args) => args.includes("worker") || args.includes("worker-pool") ? worker : void 0;
+/** Workers and schedulers that are known by their program. */
+const programs = {
+	celery: celery$1,
+	rq: ifWorker,
+	rqworker: () => worker,
+	rqscheduler: () => scheduler,
+	huey_consumer: () => huey,
+	"huey_consumer.py": () => huey,
+	"huey.bin.huey_consumer": () => huey,
+	dramatiq: () => worker,
+	periodiq: () => scheduler,
+	arq: () => worker,
+	saq: () => worker,
+	taskiq: (args) => args.includes("scheduler") ? scheduler : ifWorker(args, []),
+	procrastinate: ifWorker,
+	python: ([script, command = ""]) => script?.endsWith("manage.py") ? managed[command] : void 0
+};
+/** Commands of Django's manage.py. */
+const managed = {
+	qcluster: {
+		name: "qcluster",
+		overlap: false,
+		stopTimeout: jobs
+	},
+	run_huey: huey,
+	djangohuey: huey,
+	rqworker: worker,
+	rundramatiq: worker,
+	db_worker: worker,
+	procrastinate: worker,
+	process_tasks: worker,
+	runworker: { name: "channels" },
+	rqscheduler: scheduler,
+	runapscheduler: scheduler,
+	runscheduler: scheduler,
+	scheduler,
+	startscheduler: scheduler
+};
+function celery$1(args, given) {
+	const words = withoutFiles(given);
+	const has = (word) => args.includes(word);
+	if (has("beat")) return {
+		name: "beat",
+		overlap: false,
+		command: outside(words)
+	};
+	if (has("worker") && (has("-B") || has("--beat"))) return {
+		name: "beat",
+		overlap: false,
+		command: outside(words)
+	};
+	if (has("worker")) return {
+		...worker,
+		...!hostname(args) && { command: named$4(words) }
+	};
+	return has("flower") ? { name: "flower" } : void 0;
 }
-function ofPyproject(text) {
-	let value;
-	try {
-		value = parse$4(text);
-	} catch {
-		return [];
+/** supervisor keeps the log, and a release is read-only. */
+function withoutFiles(words) {
+	const files = /^(?:-f|--logfile|--pidfile|--detach|-D)(?:=|$)/;
+	return words.filter((word, index) => !files.test(word) && !/^(?:-f|--logfile|--pidfile)$/.test(words[index - 1] ?? ""));
+}
+/** beat keeps its schedule, and older ones a pid, in files where it runs, and a release is read-only. */
+function outside(words) {
+	const has = (option) => words.some((word) => option.test(word));
+	const schedule = has(/^(?:-s|--schedule|-S|--scheduler)(?:=|$)/) ? [] : ["--schedule", "{shared}/celerybeat-schedule"];
+	return joined([
+		...words,
+		...schedule,
+		...has(/^--pidfile/) ? [] : ["--pidfile="]
+	]);
+}
+const hostname = (args) => args.some((word) => /^(?:-n|--hostname)(?:=|$)/.test(word));
+/** Two workers at once, as in a hand-over, need two names. */
+function named$4(words) {
+	return `${joined(words)} --hostname {instance}-{run}@%h`;
+}
+/** A command line of words: those with spaces and the like in quotes. */
+function joined(words) {
+	return words.map((word) => /^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word}'`).join(" ");
+}
+/**
+* The worker or scheduler that a command starts.
+* @param given the name that a Procfile or a compose file gives it; any command under one counts
+*/
+function processOf(step, why, given) {
+	const found = programs[step.program]?.(step.args, [step.program, ...step.args]);
+	if (found === void 0 && given === void 0) return void 0;
+	const { name, command, ...rest } = found ?? { name: given ?? "" };
+	const python = step.program.includes(".") && !/\.(?:py|sh)$/.test(step.program) ? ["python", "-m"] : [];
+	const line = command ?? joined([
+		...python,
+		step.program,
+		...step.args
+	]);
+	const env = Object.entries(step.env).map(([key, value]) => `${key}=${value}`);
+	return {
+		name: processNameOf(given ?? name),
+		command: env.length === 0 ? line : `env ${joined(env)} ${line}`,
+		...schedules.test(given ?? "") && { overlap: false },
+		...rest,
+		why
+	};
+}
+const schedules = /beat|sched|clock|cron/i;
+/** As `processes` in cutover.yml takes it. */
+function processNameOf(name) {
+	const plain = name.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+|-+$/g, "").slice(0, 32);
+	return plain === "" || plain === "web" ? "worker" : plain;
+}
+const prepares = [
+	/^python \S*manage\.py migrate\b/,
+	/^(?:python -m )?alembic upgrade\b/,
+	/^(?:python -m )?flask db upgrade\b/,
+	/^django-admin migrate\b/,
+	/^(?:aerich|piccolo migrations) upgrade\b|^tortoise upgrade\b/
+];
+/** The command line of a step that prepares the database, as `release.command` takes it. */
+function preparationOf({ program, args }) {
+	const line = joined([program, ...args]);
+	return prepares.some((pattern) => pattern.test(line)) ? line : void 0;
+}
+// shared/detect/python-modules.ts
+const empty = {
+	modules: {},
+	skipped: [],
+	complete: true
+};
+/** A chain of names longer than this is a circle, or nobody's. */
+const longest$1 = 8;
+/** What takes an application and is none. */
+const extensions = /(?:^|\.)(?:\w*(?:Group|Manager|Client|Extension|Toolbar|Instrumentator|Instrumentor)|Migrate|SQLAlchemy|MongoEngine|PyMongo|SocketIO|Sock|Api|CORS|Bcrypt|Babel|Bootstrap\d?|Mail|Admin|Limiter|Cache|Moment|CSRFProtect|Celery|JWT|Compress|Talisman|Session|Marshmallow|OAuth|Swagger|FlaskRedis|(?:HTTP|WSGI)?Server|Config)$/;
+/** The modules of a project, and what their names mean: names are followed from module to module. */
+var PythonModules = class {
+	scan;
+	#files;
+	#byName = /* @__PURE__ */ new Map();
+	constructor(files) {
+		this.#files = files;
+		this.scan = files.python?.() ?? empty;
+		for (const [file, module] of Object.entries(this.scan.modules)) if (!this.#byName.has(module.module) || file.endsWith("/__init__.py")) this.#byName.set(module.module, [file, module]);
 	}
-	const get = (...path) => path.reduce((each, key) => isTable$3(each) ? each[key] : void 0, value);
-	return [get("project", "scripts"), get("tool", "poetry", "scripts")].flatMap((table) => Object.entries(isTable$3(table) ? table : {}).flatMap(([name, target]) => programOf(name, typeof target === "string" ? target : "", "pyproject.toml")));
-}
-/** `shop = shop.cli:main`, as a line of setup.cfg or a text of setup.py. */
-function ofSetup(file, text) {
-	if (!/console_scripts|\.commands\b/.test(text)) return [];
-	const part = text.includes("console_scripts") ? {} : { isCommandOf: true };
-	return [...text.matchAll(/["'\n]\s*([\w.-]+)\s*=\s*([\w.]+:[\w.]+)/g)].flatMap(([, name = "", target = ""]) => programOf(name, target, file).map((program) => ({
-		...program,
-		...part
-	})));
-}
-function programOf(name, target, file) {
-	const [, module, call] = /^\s*([A-Za-z_][\w.]*)\s*:\s*([A-Za-z_][\w.]*)\s*(?:\[.*)?$/.exec(target) ?? [];
-	return module === void 0 || call === void 0 ? [] : [{
-		name,
-		module,
-		call,
-		why: `${file} names ${name}`
-	}];
-}
-// shared/detect/own-command.ts
-const ports = [
-	"--port",
-	"--http-port",
-	"--server-port",
-	"--web-port",
-	"--listen-port"
-];
-const addresses = [
-	"--bind",
-	"--listen",
-	"--hosts",
-	"--addrport"
-];
-const hosts = [
-	"--host",
-	"--address",
-	"--interface",
-	"--bind-address",
-	"--listen-host",
-	"--hostname"
-];
-const serving = /^(?:serve|server|run|runserver|run-server|start|web|webserver|ui|api|http)$/;
-const servers$1 = /^(?:uvicorn|gunicorn|waitress|hypercorn|granian|wsgiref|http\.server|socketserver|aiohttp\.web|tornado|gevent\.pywsgi|cheroot|cherrypy|bottle|flask|fastapi|starlette|quart|litestar|sanic|falcon|dash)(?:\.|$)/;
-const most$2 = 80;
-/** Programs of the project's own that take a port: they serve by themselves, as tools do. */
-function ownCommands(sources) {
-	const all = programsOf$1(sources).flatMap((program) => {
-		const [found] = listenersOf(program, sources);
-		return found === void 0 ? [] : [candidate(program, found, nameOf(program, found.command), [program.why])];
-	});
-	return all.filter(({ command }, index) => all.findIndex((other) => other.command === command) === index).slice(0, 4);
-}
-/** The modules that the programs lead to, if one of them takes a port. An application in them may need what the program reads. */
-function servedByCommand(sources) {
-	const all = programsOf$1(sources).filter((program) => listenersOf(program, sources).length > 0);
-	return new Set(all.flatMap((program) => listenersOf(program, sources).map(({ file }) => file)));
-}
-/** A line that starts such a program, such as CMD of a Dockerfile: where it listens is replaced, the rest is kept. */
-function ofOwnProgram({ program, args }, why, sources) {
-	const [first = "", ...others] = args;
-	const isScript = program === "python" && !/^-|\.py$/.test(first) || program === "celery";
-	const name = isScript ? first.slice(first.lastIndexOf("/") + 1) : program;
-	const found = programsOf$1(sources).find((each) => each.name === name);
-	if (found === void 0) return [];
-	const words = isScript ? others : args;
-	const listeners = listenersOf(found, sources);
-	const plain = words.filter((word) => !word.startsWith("-"));
-	const listener = listeners.find(({ command }) => plain.includes(command.name)) ?? listeners[0];
-	const told = withoutPlace(words);
-	if (listener === void 0) {
-		if (told.listens === "") return [];
-		return [{
-			...base(found),
-			command: [
-				found.start,
-				...told.rest,
-				told.listens
-			].join(" "),
-			why: [why]
-		}];
-	}
-	const own = nameOf(found, listener.command);
-	return [candidate(found, listener, [...own !== "" && !told.rest.includes(own) ? [own] : [], ...told.rest].join(" "), [why])];
-}
-/** The words without those that say where it listens, and these for one instance. */
-function withoutPlace(words) {
-	const rest = [];
-	let listens = "";
-	for (let index = 0; index < words.length; index++) {
-		const [option = "", inline] = (words[index] ?? "").split(/=(.*)/s);
-		const place = placeOf$1(option, inline ?? words[index + 1] ?? "");
-		if (place === void 0) rest.push(words[index] ?? "");
-		else {
-			listens = place === "" ? listens : place;
-			if (inline === void 0) index++;
+	/** The file of a module, below one of these folders, or below any folder at the top that is no package. */
+	locate(module, folders = []) {
+		const stem = module.replaceAll(".", "/");
+		const candidates = [.../* @__PURE__ */ new Set([
+			...folders,
+			"",
+			"src",
+			...this.#loose()
+		])];
+		for (const path of candidates) {
+			const base = path === "" ? stem : `${path}/${stem}`;
+			const file = [`${base}/__init__.py`, `${base}.py`].find((each) => this.#files.exists(each));
+			if (file !== void 0) return {
+				file,
+				path
+			};
 		}
 	}
-	return {
-		rest: rest.filter((word) => !word.includes("$")),
-		listens
-	};
-}
-/** What stands for an option in an instance's line: nothing for a host; undefined if it does not say where to listen. */
-function placeOf$1(option, value) {
-	if (!option.startsWith("-")) return void 0;
-	if (/(?:^|\]|[\w.]):\d{2,5}(?:,|$)/.test(value)) return `${option}=127.0.0.1:{port}`;
-	if (ports.includes(option)) return `${option}={port}`;
-	if (option === "-p" && /^(?:\d+|\$\{?\w+\}?)$/.test(value)) return "--port={port}";
-	return hosts.includes(option) || option === "-H" || option === "-h" ? "" : void 0;
-}
-const known = /* @__PURE__ */ new WeakMap();
-function programsOf$1(sources) {
-	const before = known.get(sources);
-	if (before !== void 0) return before;
-	const found = ownPrograms(sources.files).flatMap((program) => {
-		const located = sources.modules.locate(program.module);
-		if (located === void 0) return [];
-		const reached = reachedFrom(located.file, sources);
-		return [{
-			...program,
-			...located,
-			reached,
-			start: startOf(program, located, sources)
-		}];
-	});
-	known.set(sources, found);
-	return found;
-}
-/** The file and what it imports of its own package, as deep as that goes. */
-function reachedFrom(file, { modules }) {
-	const found = [file];
-	for (let index = 0; index < found.length && found.length < most$2; index++) {
-		const module = modules.module(found[index] ?? "");
-		if (module === void 0) continue;
-		for (const name of [...Object.values(module.imports), ...module.star]) {
-			const next = (name.split(".", 1)[0] === module.module.split(".", 1)[0] ? [name, name.replace(/\.[^.]+$/, "")] : []).map((place) => modules.fileOf(place)).find((each) => each !== void 0);
-			if (next !== void 0 && !found.includes(next)) found.push(next);
+	/** Folders at the top that are no packages: a script in one of them has the folder itself on its path. */
+	#loose() {
+		return this.#files.folders().filter((name) => !name.startsWith(".") && !this.#files.exists(`${name}/__init__.py`));
+	}
+	module(file) {
+		return this.scan.modules[file];
+	}
+	/** Whether a file has, or may have, this name: a star import or `__getattr__` can supply any. */
+	has(file, name) {
+		const text = this.#files.read(file) ?? "";
+		const literal = name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+		return new RegExp(`(?<!\\w)${literal}(?!\\w)|import \\*|def __getattr__`).test(text);
+	}
+	/** What `name` in a file is; undefined if its text does not show it. */
+	meaning(file, name, depth = 0) {
+		const module = this.scan.modules[file];
+		if (module === void 0 || depth > longest$1) return void 0;
+		const made = module.functions.find((each) => each.name === name);
+		if (made !== void 0) return this.#ofFunction(file, made, depth);
+		for (const { value } of module.assigned.filter((each) => each.name === name).toReversed()) {
+			const framework = this.framework(file, value, depth + 1);
+			if (framework !== void 0) return { framework };
+		}
+		const imported = module.imports[name];
+		if (imported !== void 0) return this.#elsewhere(file, imported, depth + 1);
+		for (const star of module.star) {
+			const found = this.#elsewhere(file, `${star}.${name}`, depth + 1);
+			if (found !== void 0) return found;
 		}
 	}
-	return found;
-}
-/** The commands that take a port, those that are called after serving first. */
-function listenersOf({ reached }, { modules }) {
-	if (!reached.flatMap((file) => modules.module(file) ?? []).some(({ imports }) => Object.values(imports).some((name) => servers$1.test(name)))) return [];
-	const found = reached.flatMap((file) => (modules.module(file)?.commands ?? []).flatMap((command) => {
-		const options = listening$2(command.options);
-		return options === void 0 ? [] : [{
-			file,
-			command,
-			...options
-		}];
-	}));
-	const weight = ({ command: { name } }) => serving.test(name) ? 0 : name === "" ? 1 : 2;
-	return found.filter((each) => weight(each) < 2 || each.options.includes("127.0.0.1")).toSorted((a, b) => weight(a) - weight(b));
-}
-function listening$2(options) {
-	const first = (names) => names.find((name) => options.includes(name));
-	const [port, address] = [first(ports), first(addresses)];
-	const own = [`${port?.replace(/port$/, "host")}`, `${port?.replace(/port$/, "address")}`];
-	const host = first(port === "--port" ? hosts : own);
-	if (port !== void 0) return {
-		options: `${host === void 0 ? "" : `${host}=127.0.0.1 `}${port}={port}`,
-		takes: port
+	/** The framework of what an expression of this file makes. */
+	framework(file, value, depth = 0) {
+		if (depth > longest$1) return void 0;
+		if (value.name != null) {
+			const found = this.#plain(this.#named(file, value.name, depth));
+			const [, owner] = /^(.*)\.(?:server|wsgi_app|asgi_app|app)$/.exec(value.name) ?? [];
+			if (found !== void 0 || owner === void 0) return found;
+			const wrapped = this.#plain(this.#named(file, owner, depth));
+			return wrapped?.name === "Dash" ? madeBy("flask.Flask") : wrapped;
+		}
+		if (value.call == null) return void 0;
+		const direct = madeBy(value.call) ?? madeBy(value.call.replace(/^.*\.(?=make_wsgi_app$|wsgifunc$)/, "?."));
+		if (direct !== void 0 && direct.name !== "WSGI") return direct;
+		const inner = this.#named(file, value.call, depth);
+		if (inner?.factory !== void 0) return inner.framework;
+		if (extensions.test(value.call)) return void 0;
+		return value.args?.flatMap((arg) => arg == null ? [] : this.framework(file, arg, depth + 1) ?? [])[0] ?? direct ?? this.#ofClass(file, value.call);
+	}
+	#plain(meaning) {
+		return meaning?.factory === void 0 || meaning.factory.gateway !== null ? meaning?.framework : void 0;
+	}
+	#ofFunction(file, made, depth) {
+		if (made.gateway !== null) {
+			const framework = madeBy(made.gateway);
+			return framework && { framework };
+		}
+		for (const value of made.returns) {
+			const framework = this.framework(file, value, depth + 1);
+			if (framework !== void 0) return {
+				framework,
+				factory: made
+			};
+		}
+	}
+	#ofClass(file, call) {
+		const name = call.slice(call.lastIndexOf(".") + 1);
+		const found = (this.#byName.get(call.slice(0, Math.max(0, call.lastIndexOf("."))))?.[1] ?? this.scan.modules[file])?.classes[name];
+		if (found === void 0) return void 0;
+		return found.bases.map(madeBy).find((each) => each !== void 0) ?? (found.gateway === null ? void 0 : madeBy(found.gateway));
+	}
+	/** A dotted name as this file sees it: its own, or one of another module. */
+	#named(file, name, depth) {
+		const own = this.scan.modules[file]?.module ?? "";
+		const prefix = own === "" ? "" : `${own}.`;
+		if (name.startsWith(prefix) && !name.slice(prefix.length).includes(".")) return this.meaning(file, name.slice(prefix.length), depth + 1);
+		return this.#elsewhere(file, name, depth + 1);
+	}
+	#elsewhere(from, dotted, depth) {
+		const cut = dotted.lastIndexOf(".");
+		const [module, name] = [dotted.slice(0, Math.max(0, cut)), dotted.slice(cut + 1)];
+		const direct = madeBy(dotted);
+		const [file] = this.#byName.get(module) ?? this.#neighbour(from, module) ?? [];
+		if (file !== void 0) return this.meaning(file, name, depth);
+		return direct === void 0 ? void 0 : { framework: direct };
+	}
+	/** A script imports what lies next to it, also if its folder is no package. */
+	#neighbour(from, module) {
+		const stem = `${from.includes("/") ? from.slice(0, from.lastIndexOf("/") + 1) : ""}${module.replaceAll(".", "/")}`;
+		for (const file of [`${stem}/__init__.py`, `${stem}.py`]) {
+			const found = this.scan.modules[file];
+			if (found !== void 0) return [file, found];
+		}
+	}
+};
+// shared/detect/scripts.ts
+const sockets = [
+	"path",
+	"socket",
+	"unix-socket",
+	"uds",
+	"unix",
+	"sock"
+];
+/** How a script that listens by itself gets its address: by an option, or a variable, that it reads. */
+function listens(file, { options, environ }, bind) {
+	const takes = (option) => options.includes(`--${option}`) || options.includes(option);
+	const socket = sockets.find(takes);
+	if (socket !== void 0 && bind !== "port") return {
+		command: `python ${file} --${socket}={socket}`,
+		how: `it takes --${socket}`
 	};
-	return address === void 0 ? void 0 : {
-		options: `${address}=127.0.0.1:{port}`,
-		takes: address
+	if (bind === "socket") return void 0;
+	if (takes("port")) return {
+		command: `python ${file} --port={port}`,
+		how: "it takes --port",
+		bind: "port"
 	};
-}
-/** The word that chooses the command; none for the only one. */
-function nameOf({ call }, { name, alone }) {
-	return alone && (call.replaceAll("_", "-") === name || name === "main") ? "" : name;
-}
-function candidate(program, { file, command, options, takes }, rest, why) {
-	const line = [
-		program.start,
-		rest,
-		options
-	].filter((each) => each !== "").join(" ");
-	const needs = command.needs.map((each) => `\`${each}\``).join(" and ");
-	const at = `${file}:${command.line}`;
+	const variable = environ.find((name) => /^(?:\w+_)?PORT$/.test(name) && !/DB|REDIS|PG|SQL|MAIL|SMTP|MONGO/.test(name));
+	if (variable === void 0) return void 0;
 	return {
-		...base(program),
-		command: line,
-		why: [...why, `${at} takes ${takes}`],
-		...needs !== "" && { caution: `${at} also needs ${needs}: give the whole line` }
+		command: `env ${variable}={port} python ${file}`,
+		how: `it reads ${variable}`,
+		bind: "port"
 	};
 }
-function base({ path }) {
+/** A script that is run by itself: a Tornado or aiohttp server, or one that starts another framework's. */
+function scriptCandidates(modules, files, file, bind) {
+	const module = modules.module(file);
+	if (module === void 0) return [];
+	if (isTornado(module)) return [ofTornado(file, module, bind)];
+	const application = applicationOf(modules, files, file);
+	return application?.speaks === "aiohttp" ? [ofAiohttp(application, module, bind)] : [];
+}
+/** It imports what serves, and not only Tornado's client; and it starts something. */
+function isTornado({ imports, runs, star }) {
+	return [...Object.values(imports), ...star.map((name) => `${name}.`)].some((name) => /^tornado(?:\.(?:web|httpserver|websocket)(?:\.|$)|$)/.test(name)) && runs.some(({ what }) => /(?:^|\.)(?:listen|start|bind|run|serve_forever)$/.test(what));
+}
+function ofTornado(file, module, bind) {
+	const found = listens(file, module, bind);
+	const why = `${file} imports tornado`;
+	if (found !== void 0) {
+		const { how, ...rest } = found;
+		return {
+			kind: "tornado",
+			...rest,
+			why: [why, how]
+		};
+	}
+	const takesPort = listens(file, module, void 0) !== void 0;
 	return {
-		kind: "command",
+		kind: "tornado",
+		command: `python ${file} --port={port}`,
 		bind: "port",
-		...path !== "" && { env: { PYTHONPATH: path } }
+		why: [why],
+		caution: takesPort ? `${file} takes a port, and server.bind asks for a socket` : `${file} reads no --port, so two instances would listen on the same port: let it read one, such as \`define("port", type=int)\``
 	};
 }
-/** A release has the project's files and its requirements, and not the programs that installing it would make. */
-function startOf(program, { file, path }, { files, modules }) {
-	const { name, module, call, isCommandOf = false } = program;
-	const [top = ""] = module.split(".", 1);
-	const main = [
-		path,
-		top,
-		"__main__.py"
-	].filter((part) => part !== "").join("/");
-	const imported = Object.values(modules.module(main)?.imports ?? {});
-	if (files.exists(main) && (main === file || isCommandOf || imported.includes(`${module}.${call}`))) return `python -m ${top}${isCommandOf ? ` ${name}` : ""}`;
-	if (modules.module(file)?.main === true) return `python -m ${module}`;
-	return `python -c 'from ${module} import ${call}; ${call}()'`;
+function ofAiohttp(application, module, bind) {
+	const { file, app, needs, path, framework } = application;
+	const found = module === void 0 ? void 0 : listens(file, module, bind);
+	const why = `${file} imports aiohttp`;
+	const env = path === "" ? {} : { env: { PYTHONPATH: path } };
+	if (found !== void 0 && (found.bind === void 0 || needs.length > 0)) {
+		const { how, ...rest } = found;
+		return {
+			kind: "aiohttp",
+			...rest,
+			why: [why, how]
+		};
+	}
+	if (needs.length === 0) return {
+		kind: "aiohttp",
+		app,
+		...env,
+		why: [why]
+	};
+	return {
+		kind: "aiohttp",
+		app,
+		...env,
+		why: [`${why} (${framework})`],
+		caution: needing(application)
+	};
+}
+/** What a person has to do about a function that cannot be called as it is. */
+function needing({ app, needs, file, line }) {
+	const name = app.slice(app.indexOf(":") + 1).replace(/\(.*$/, "");
+	return `${name} in ${file}:${line} needs ${needs.map((each) => `\`${each}\``).join(" and ")}, which cutover cannot give: give the call yourself, such as \`app = ${name}(...)\` in a file of its own`;
 }
 // shared/detect/server-command.ts
 /** Options of these servers that take no value. All others do. */
@@ -30078,398 +30203,6 @@ function serverOf(step, files) {
 		...found,
 		paths
 	};
-}
-// shared/detect/paste.ts
-/**
-* Pyramid's own shape: `main(global_config, **settings)` gets its arguments from an .ini file that PasteDeploy reads.
-* @returns undefined if the project has none
-*/
-function ofPaste({ file, path }, { files }) {
-	const all = (files.paths?.() ?? []).filter((each) => /^[\w.-]+\.ini$/.test(each) && applies.test(files.read(each) ?? ""));
-	const weight = (name) => /prod|live|deploy/.test(name) ? 0 : /dev|test|local/.test(name) ? 2 : 1;
-	const [ini] = all.toSorted((a, b) => weight(a) - weight(b));
-	if (ini === void 0) return void 0;
-	const egg = /^\s*use\s*=\s*(egg:\S+)/m.exec(files.read(ini) ?? "")?.[1];
-	const installed = /^\s*(?:-e\s*)?\.(?:\[[^\]]*\])?\s*$/m.test(files.read("requirements.txt") ?? "");
-	return {
-		kind: "command",
-		command: pasteCommand(ini),
-		...path !== "" && { env: { PYTHONPATH: path } },
-		why: [`${file} is Pyramid`, ini],
-		...egg !== void 0 && !installed && { caution: `${ini} names the project as ${egg}, which only an installed project has: add a line \`.\` to requirements.txt, or write \`use = call:package:main\`` }
-	};
-}
-const applies = /^\[(?:app|composite):/m;
-// shared/detect/process-command.ts
-/** Long enough for most jobs, and told in the comment of what is written. */
-const jobs = "10m";
-const worker = {
-	name: "worker",
-	stopTimeout: jobs
-};
-const scheduler = {
-	name: "scheduler",
-	overlap: false
-};
-const huey = {
-	name: "huey",
-	overlap: false,
-	stopSignal: "INT",
-	stopTimeout: jobs
-};
-const ifWorker = (args) => args.includes("worker") || args.includes("worker-pool") ? worker : void 0;
-/** Workers and schedulers that are known by their program. */
-const programs = {
-	celery: celery$1,
-	rq: ifWorker,
-	rqworker: () => worker,
-	rqscheduler: () => scheduler,
-	huey_consumer: () => huey,
-	"huey_consumer.py": () => huey,
-	"huey.bin.huey_consumer": () => huey,
-	dramatiq: () => worker,
-	periodiq: () => scheduler,
-	arq: () => worker,
-	saq: () => worker,
-	taskiq: (args) => args.includes("scheduler") ? scheduler : ifWorker(args, []),
-	procrastinate: ifWorker,
-	python: ([script, command = ""]) => script?.endsWith("manage.py") ? managed[command] : void 0
-};
-/** Commands of Django's manage.py. */
-const managed = {
-	qcluster: {
-		name: "qcluster",
-		overlap: false,
-		stopTimeout: jobs
-	},
-	run_huey: huey,
-	djangohuey: huey,
-	rqworker: worker,
-	rundramatiq: worker,
-	db_worker: worker,
-	procrastinate: worker,
-	process_tasks: worker,
-	runworker: { name: "channels" },
-	rqscheduler: scheduler,
-	runapscheduler: scheduler,
-	runscheduler: scheduler,
-	scheduler,
-	startscheduler: scheduler
-};
-function celery$1(args, given) {
-	const words = withoutFiles(given);
-	const has = (word) => args.includes(word);
-	if (has("beat")) return {
-		name: "beat",
-		overlap: false,
-		command: outside(words)
-	};
-	if (has("worker") && (has("-B") || has("--beat"))) return {
-		name: "beat",
-		overlap: false,
-		command: outside(words)
-	};
-	if (has("worker")) return {
-		...worker,
-		...!hostname(args) && { command: named$4(words) }
-	};
-	return has("flower") ? { name: "flower" } : void 0;
-}
-/** supervisor keeps the log, and a release is read-only. */
-function withoutFiles(words) {
-	const files = /^(?:-f|--logfile|--pidfile|--detach|-D)(?:=|$)/;
-	return words.filter((word, index) => !files.test(word) && !/^(?:-f|--logfile|--pidfile)$/.test(words[index - 1] ?? ""));
-}
-/** beat keeps its schedule, and older ones a pid, in files where it runs, and a release is read-only. */
-function outside(words) {
-	const has = (option) => words.some((word) => option.test(word));
-	const schedule = has(/^(?:-s|--schedule|-S|--scheduler)(?:=|$)/) ? [] : ["--schedule", "{shared}/celerybeat-schedule"];
-	return joined([
-		...words,
-		...schedule,
-		...has(/^--pidfile/) ? [] : ["--pidfile="]
-	]);
-}
-const hostname = (args) => args.some((word) => /^(?:-n|--hostname)(?:=|$)/.test(word));
-/** Two workers at once, as in a hand-over, need two names. */
-function named$4(words) {
-	return `${joined(words)} --hostname {instance}-{run}@%h`;
-}
-/** A command line of words: those with spaces and the like in quotes. */
-function joined(words) {
-	return words.map((word) => /^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word}'`).join(" ");
-}
-/**
-* The worker or scheduler that a command starts.
-* @param given the name that a Procfile or a compose file gives it; any command under one counts
-*/
-function processOf(step, why, given) {
-	const found = programs[step.program]?.(step.args, [step.program, ...step.args]);
-	if (found === void 0 && given === void 0) return void 0;
-	const { name, command, ...rest } = found ?? { name: given ?? "" };
-	const python = step.program.includes(".") && !/\.(?:py|sh)$/.test(step.program) ? ["python", "-m"] : [];
-	const line = command ?? joined([
-		...python,
-		step.program,
-		...step.args
-	]);
-	const env = Object.entries(step.env).map(([key, value]) => `${key}=${value}`);
-	return {
-		name: processNameOf(given ?? name),
-		command: env.length === 0 ? line : `env ${joined(env)} ${line}`,
-		...schedules.test(given ?? "") && { overlap: false },
-		...rest,
-		why
-	};
-}
-const schedules = /beat|sched|clock|cron/i;
-/** As `processes` in cutover.yml takes it. */
-function processNameOf(name) {
-	const plain = name.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+|-+$/g, "").slice(0, 32);
-	return plain === "" || plain === "web" ? "worker" : plain;
-}
-const prepares = [
-	/^python \S*manage\.py migrate\b/,
-	/^(?:python -m )?alembic upgrade\b/,
-	/^(?:python -m )?flask db upgrade\b/,
-	/^django-admin migrate\b/,
-	/^(?:aerich|piccolo migrations) upgrade\b|^tortoise upgrade\b/
-];
-/** The command line of a step that prepares the database, as `release.command` takes it. */
-function preparationOf({ program, args }) {
-	const line = joined([program, ...args]);
-	return prepares.some((pattern) => pattern.test(line)) ? line : void 0;
-}
-// shared/detect/python-modules.ts
-const empty = {
-	modules: {},
-	skipped: [],
-	complete: true
-};
-/** A chain of names longer than this is a circle, or nobody's. */
-const longest$1 = 8;
-/** What takes an application and is none. */
-const extensions = /(?:^|\.)(?:\w*(?:Group|Manager|Client|Extension|Toolbar|Instrumentator|Instrumentor)|Migrate|SQLAlchemy|MongoEngine|PyMongo|SocketIO|Sock|Api|CORS|Bcrypt|Babel|Bootstrap\d?|Mail|Admin|Limiter|Cache|Moment|CSRFProtect|Celery|JWT|Compress|Talisman|Session|Marshmallow|OAuth|Swagger|FlaskRedis|(?:HTTP|WSGI)?Server|Config)$/;
-/** The modules of a project, and what their names mean: names are followed from module to module. */
-var PythonModules = class {
-	scan;
-	#files;
-	#byName = /* @__PURE__ */ new Map();
-	constructor(files) {
-		this.#files = files;
-		this.scan = files.python?.() ?? empty;
-		for (const [file, module] of Object.entries(this.scan.modules)) if (!this.#byName.has(module.module) || file.endsWith("/__init__.py")) this.#byName.set(module.module, [file, module]);
-	}
-	/** The file of a module, below one of these folders, or below any folder at the top that is no package. */
-	locate(module, folders = []) {
-		const stem = module.replaceAll(".", "/");
-		const candidates = [.../* @__PURE__ */ new Set([
-			...folders,
-			"",
-			"src",
-			...this.#loose()
-		])];
-		for (const path of candidates) {
-			const base = path === "" ? stem : `${path}/${stem}`;
-			const file = [`${base}/__init__.py`, `${base}.py`].find((each) => this.#files.exists(each));
-			if (file !== void 0) return {
-				file,
-				path
-			};
-		}
-	}
-	/** Folders at the top that are no packages: a script in one of them has the folder itself on its path. */
-	#loose() {
-		return this.#files.folders().filter((name) => !name.startsWith(".") && !this.#files.exists(`${name}/__init__.py`));
-	}
-	/** The file of a module that was read, by its name. */
-	fileOf(module) {
-		return this.#byName.get(module)?.[0];
-	}
-	module(file) {
-		return this.scan.modules[file];
-	}
-	/** Whether a file has, or may have, this name: a star import or `__getattr__` can supply any. */
-	has(file, name) {
-		const text = this.#files.read(file) ?? "";
-		return new RegExp(`(?<!\\w)${name}(?!\\w)|import \\*|def __getattr__`).test(text);
-	}
-	/** What `name` in a file is; undefined if its text does not show it. */
-	meaning(file, name, depth = 0) {
-		const module = this.scan.modules[file];
-		if (module === void 0 || depth > longest$1) return void 0;
-		const made = module.functions.find((each) => each.name === name);
-		if (made !== void 0) return this.#ofFunction(file, made, depth);
-		for (const { value } of module.assigned.filter((each) => each.name === name).toReversed()) {
-			const framework = this.framework(file, value, depth + 1);
-			if (framework !== void 0) return { framework };
-		}
-		const imported = module.imports[name];
-		if (imported !== void 0) return this.#elsewhere(file, imported, depth + 1);
-		for (const star of module.star) {
-			const found = this.#elsewhere(file, `${star}.${name}`, depth + 1);
-			if (found !== void 0) return found;
-		}
-	}
-	/** The framework of what an expression of this file makes. */
-	framework(file, value, depth = 0) {
-		if (depth > longest$1) return void 0;
-		if (value.name != null) {
-			const found = this.#plain(this.#named(file, value.name, depth));
-			const [, owner] = /^(.*)\.(?:server|wsgi_app|asgi_app|app)$/.exec(value.name) ?? [];
-			if (found !== void 0 || owner === void 0) return found;
-			const wrapped = this.#plain(this.#named(file, owner, depth));
-			return wrapped?.name === "Dash" ? madeBy("flask.Flask") : wrapped;
-		}
-		if (value.call == null) return void 0;
-		const direct = madeBy(value.call) ?? madeBy(value.call.replace(/^.*\.(?=make_wsgi_app$|wsgifunc$)/, "?."));
-		if (direct !== void 0 && direct.name !== "WSGI") return direct;
-		const inner = this.#named(file, value.call, depth);
-		if (inner?.factory !== void 0) return inner.framework;
-		if (extensions.test(value.call)) return void 0;
-		return value.args?.flatMap((arg) => arg == null ? [] : this.framework(file, arg, depth + 1) ?? [])[0] ?? direct ?? this.#ofClass(file, value.call);
-	}
-	#plain(meaning) {
-		return meaning?.factory === void 0 || meaning.factory.gateway !== null ? meaning?.framework : void 0;
-	}
-	#ofFunction(file, made, depth) {
-		if (made.gateway !== null) {
-			const framework = madeBy(made.gateway);
-			return framework && { framework };
-		}
-		for (const value of made.returns) {
-			const framework = this.framework(file, value, depth + 1);
-			if (framework !== void 0) return {
-				framework,
-				factory: made
-			};
-		}
-	}
-	#ofClass(file, call) {
-		const name = call.slice(call.lastIndexOf(".") + 1);
-		const found = (this.#byName.get(call.slice(0, Math.max(0, call.lastIndexOf("."))))?.[1] ?? this.scan.modules[file])?.classes[name];
-		if (found === void 0) return void 0;
-		return found.bases.map(madeBy).find((each) => each !== void 0) ?? (found.gateway === null ? void 0 : madeBy(found.gateway));
-	}
-	/** A dotted name as this file sees it: its own, or one of another module. */
-	#named(file, name, depth) {
-		const own = this.scan.modules[file]?.module ?? "";
-		const prefix = own === "" ? "" : `${own}.`;
-		if (name.startsWith(prefix) && !name.slice(prefix.length).includes(".")) return this.meaning(file, name.slice(prefix.length), depth + 1);
-		return this.#elsewhere(file, name, depth + 1);
-	}
-	#elsewhere(from, dotted, depth) {
-		const cut = dotted.lastIndexOf(".");
-		const [module, name] = [dotted.slice(0, Math.max(0, cut)), dotted.slice(cut + 1)];
-		const direct = madeBy(dotted);
-		const [file] = this.#byName.get(module) ?? this.#neighbour(from, module) ?? [];
-		if (file !== void 0) return this.meaning(file, name, depth);
-		return direct === void 0 ? void 0 : { framework: direct };
-	}
-	/** A script imports what lies next to it, also if its folder is no package. */
-	#neighbour(from, module) {
-		const stem = `${from.includes("/") ? from.slice(0, from.lastIndexOf("/") + 1) : ""}${module.replaceAll(".", "/")}`;
-		for (const file of [`${stem}/__init__.py`, `${stem}.py`]) {
-			const found = this.scan.modules[file];
-			if (found !== void 0) return [file, found];
-		}
-	}
-};
-// shared/detect/scripts.ts
-const sockets = [
-	"path",
-	"socket",
-	"unix-socket",
-	"uds",
-	"unix",
-	"sock"
-];
-/** How a script that listens by itself gets its address: by an option, or a variable, that it reads. */
-function listens(file, { options, environ }, bind) {
-	const takes = (option) => options.includes(`--${option}`) || options.includes(option);
-	const socket = sockets.find(takes);
-	if (socket !== void 0 && bind !== "port") return {
-		command: `python ${file} --${socket}={socket}`,
-		how: `it takes --${socket}`
-	};
-	if (bind === "socket") return void 0;
-	if (takes("port")) return {
-		command: `python ${file} --port={port}`,
-		how: "it takes --port",
-		bind: "port"
-	};
-	const variable = environ.find((name) => /^(?:\w+_)?PORT$/.test(name) && !/DB|REDIS|PG|SQL|MAIL|SMTP|MONGO/.test(name));
-	if (variable === void 0) return void 0;
-	return {
-		command: `env ${variable}={port} python ${file}`,
-		how: `it reads ${variable}`,
-		bind: "port"
-	};
-}
-/** A script that is run by itself: a Tornado or aiohttp server, or one that starts another framework's. */
-function scriptCandidates(modules, files, file, bind) {
-	const module = modules.module(file);
-	if (module === void 0) return [];
-	if (isTornado(module)) return [ofTornado(file, module, bind)];
-	const application = applicationOf(modules, files, file);
-	return application?.speaks === "aiohttp" ? [ofAiohttp(application, module, bind)] : [];
-}
-/** It imports what serves, and not only Tornado's client; and it starts something. */
-function isTornado({ imports, runs, star }) {
-	return [...Object.values(imports), ...star.map((name) => `${name}.`)].some((name) => /^tornado(?:\.(?:web|httpserver|websocket)(?:\.|$)|$)/.test(name)) && runs.some(({ what }) => /(?:^|\.)(?:listen|start|bind|run|serve_forever)$/.test(what));
-}
-function ofTornado(file, module, bind) {
-	const found = listens(file, module, bind);
-	const why = `${file} imports tornado`;
-	if (found !== void 0) {
-		const { how, ...rest } = found;
-		return {
-			kind: "tornado",
-			...rest,
-			why: [why, how]
-		};
-	}
-	const takesPort = listens(file, module, void 0) !== void 0;
-	return {
-		kind: "tornado",
-		command: `python ${file} --port={port}`,
-		bind: "port",
-		why: [why],
-		caution: takesPort ? `${file} takes a port, and server.bind asks for a socket` : `${file} reads no --port, so two instances would listen on the same port: let it read one, such as \`define("port", type=int)\``
-	};
-}
-function ofAiohttp(application, module, bind) {
-	const { file, app, needs, path, framework } = application;
-	const found = module === void 0 ? void 0 : listens(file, module, bind);
-	const why = `${file} imports aiohttp`;
-	const env = path === "" ? {} : { env: { PYTHONPATH: path } };
-	const parses = module?.assigned.some(({ value }) => /\.parse_(?:known_)?args$/.test(value.call ?? "")) === true;
-	if (found !== void 0 && (found.bind === void 0 || needs.length > 0 || parses)) {
-		const { how, ...rest } = found;
-		return {
-			kind: "aiohttp",
-			...rest,
-			why: [why, how]
-		};
-	}
-	if (needs.length === 0) return {
-		kind: "aiohttp",
-		app,
-		...env,
-		why: [why]
-	};
-	return {
-		kind: "aiohttp",
-		app,
-		...env,
-		why: [`${why} (${framework})`],
-		caution: needing(application)
-	};
-}
-/** What a person has to do about a function that cannot be called as it is. */
-function needing({ app, needs, file, line }) {
-	const name = app.slice(app.indexOf(":") + 1).replace(/\(.*$/, "");
-	return `${name} in ${file}:${line} needs ${needs.map((each) => `\`${each}\``).join(" and ")}, which cutover cannot give: give the call yourself, such as \`app = ${name}(...)\` in a file of its own`;
 }
 // node_modules/yaml/dist/nodes/identity.js
 var require_identity = /* @__PURE__ */ __commonJSMin(((exports) => {
@@ -37106,8 +36839,6 @@ function uwsgiFiles(files) {
 	const others = (files.paths?.() ?? []).filter((path) => /(?:^|\/)\w*uwsgi\w*\.(?:ini|ya?ml)$/i.test(path));
 	return [.../* @__PURE__ */ new Set([...usual$2, ...others])].filter((path) => files.exists(path));
 }
-/** `env` stands in a file as often as there are variables. */
-const djangoSettings = /^[ \t]*env[ \t]*=[ \t]*DJANGO_SETTINGS_MODULE[ \t]*=[ \t]*([\w.]+)[ \t]*$/m;
 /** What uWSGI's settings serve; undefined if they name no application that the project has. */
 function uwsgiSettings(file, { files, modules }) {
 	const values = read(file, files.read(file) ?? "");
@@ -37122,15 +36853,10 @@ function uwsgiSettings(file, { files, modules }) {
 	const app = `${module}:${name ?? get("callable") ?? "application"}`;
 	const located = modules.locate(module, folders);
 	if (located === void 0) return void 0;
-	const settings = djangoSettings.exec(files.read(file) ?? "")?.[1];
-	const env = {
-		...located.path !== "" && { PYTHONPATH: located.path },
-		...settings !== void 0 && { DJANGO_SETTINGS_MODULE: settings }
-	};
 	return {
 		kind: "uwsgi",
 		app,
-		...Object.keys(env).length > 0 && { env },
+		...located.path === "" ? {} : { env: { PYTHONPATH: located.path } },
 		config_file: file,
 		why: [`there is ${file}`]
 	};
@@ -37178,9 +36904,9 @@ function findingsOf({ line, why, variables, process }, sources) {
 	const processes = [];
 	let release;
 	for (const step of stepsOf(line, sources.files, variables)) {
-		const found = process === void 0 ? serversOf(step, why, sources) : void 0;
+		const found = process === void 0 ? serverOf(step, sources.files) : void 0;
 		if (found !== void 0) {
-			servers.push(...found);
+			servers.push(...candidatesOf(found, step, why, sources));
 			continue;
 		}
 		const preparation = preparationOf(step);
@@ -37198,13 +36924,6 @@ function findingsOf({ line, why, variables, process }, sources) {
 		processes,
 		...release !== void 0 && { release }
 	};
-}
-/** What a command serves; undefined if it serves nothing. */
-function serversOf(step, why, sources) {
-	const found = serverOf(step, sources.files);
-	if (found !== void 0) return candidatesOf(found, step, why, sources);
-	const own = ofOwnProgram(step, why, sources);
-	return own.length === 0 ? void 0 : own;
 }
 const harmless = new Set("echo set sleep mkdir ls cat test [ chmod chown rm wait exit source . pip make npm npx yarn pnpm node tailwindcss webpack docker redis-server postgres mailhog mailpit nginx".split(" "));
 /** The candidates for a command: none if what it names is not in the project. */
@@ -37285,29 +37004,15 @@ function served(speaks, parts, why, { clues }) {
 		why: [why, ...server.why]
 	}));
 }
-/** A project without any requirements needs the framework that its files import. */
-function missingPackage(framework, { clues: { names, systemPackages } }) {
-	const [name] = frameworks.filter((each) => each.name === framework).flatMap(({ packages }) => packages);
-	return names !== void 0 || systemPackages || name === void 0 ? {} : { extra: [name] };
-}
 /** The candidates of an application that was found in Python files. */
 function ofApplication(application, sources, why) {
 	const { app, file, framework, speaks, needs, path } = application;
-	const paste = framework === "Pyramid" && needs.length > 0 ? ofPaste(application, sources) : void 0;
-	if (paste !== void 0) return [paste];
-	const missing = missingPackage(framework, sources);
-	if (speaks === "aiohttp") return [{
-		...ofAiohttp(application, sources.modules.module(file), sources.bind),
-		...missing
-	}];
+	if (speaks === "aiohttp") return [ofAiohttp(application, sources.modules.module(file), sources.bind)];
 	return served(speaks, {
 		app,
 		...path !== "" && { env: { PYTHONPATH: path } },
 		...needs.length > 0 && { caution: needing(application) }
-	}, why ?? `${file} is ${framework}`, sources).map((each) => ({
-		...each,
-		...missing.extra && { extra: [...missing.extra, ...each.extra ?? []] }
-	}));
+	}, why ?? `${file} is ${framework}`, sources);
 }
 /** A file or a module that a command names: `flask --app shop run`, `fastapi run shop/main.py`, `python main.py`. */
 function ofScript(found, script, step, why, sources) {
@@ -37352,11 +37057,8 @@ function ofListener(file, { args }, why, { modules, bind }) {
 		bind: "port",
 		why: [why]
 	}];
-	const found = listens(file, withSettings$1(module, modules), "port");
-	if (found === void 0) return [{
-		...unheard(file),
-		why: [why]
-	}];
+	const found = listens(file, module, "port");
+	if (found === void 0) return [];
 	return [{
 		kind: "command",
 		command: found.command,
@@ -37364,24 +37066,7 @@ function ofListener(file, { args }, why, { modules, bind }) {
 		why: [why, found.how]
 	}];
 }
-/** Its variables with those that settings which it imports read. */
-function withSettings$1(module, modules) {
-	const imported = Object.values(module.imports).map((name) => name.replace(/\.[^.]+$/, "")).flatMap((name) => modules.module(modules.locate(name)?.file ?? "")?.environ ?? []);
-	return {
-		...module,
-		environ: [...module.environ, ...module.options.length > 0 ? [] : imported]
-	};
-}
-/** A script whose port is fixed: two instances cannot have it. */
-function unheard(file) {
-	return {
-		kind: "command",
-		command: `env PORT={port} python ${file}`,
-		bind: "port",
-		caution: `${file} reads no port, so two instances would listen on the same one: let it read one, such as \`int(os.environ["PORT"])\``
-	};
-}
-const listening$1 = /^(?:cherrypy\.(?:quickstart|engine\.start)|bottle\.run)$|\.loop\.create_server$/;
+const listening$1 = /^(?:cherrypy\.(?:quickstart|engine\.start)|bottle\.run)$/;
 function scriptFile(given, folders, { files, modules }) {
 	if (given.includes("/") || given.endsWith(".py")) {
 		const path = given.endsWith(".py") ? given : `${given}.py`;
@@ -37400,9 +37085,8 @@ function scriptFile(given, folders, { files, modules }) {
 /**
 * Workers and schedulers that a project needs by its packages and its code, where nobody wrote down how they start: without
 * them jobs wait for ever.
-* @param path the folder that is on Python's path
 */
-function backgroundOf(sources, django, path = "") {
+function backgroundOf(sources, django) {
 	const { names, where } = sources.clues;
 	if (names === void 0) return [];
 	const packages = [...inDjango].flatMap(([name, command]) => django !== void 0 && names.has(name) ? [[`python ${django.manage} ${command}`, `${where} has ${name}`]] : []);
@@ -37413,7 +37097,7 @@ function backgroundOf(sources, django, path = "") {
 	return [
 		...packages,
 		...commands,
-		...names.has("celery") ? celery(sources, path) : [],
+		...names.has("celery") ? celery(sources) : [],
 		...rq(sources, packages)
 	].flatMap(([line, why]) => findingsOf({
 		line,
@@ -37430,7 +37114,7 @@ const inDjango = /* @__PURE__ */ new Map([
 	["django-background-tasks", "process_tasks"]
 ]);
 /** The application of Celery in the project's files, and its beat if there is a schedule. */
-function celery({ modules, files, clues }, path) {
+function celery({ modules, files, clues }) {
 	const found = Object.entries(modules.scan.modules).flatMap(([file, { module, assigned }]) => assigned.filter(({ value }) => value.call?.endsWith(".Celery") === true).map(({ name, line }) => ({
 		file,
 		module,
@@ -37440,9 +37124,8 @@ function celery({ modules, files, clues }, path) {
 	const [app] = found;
 	if (app === void 0 || found.some(({ module }) => module !== app.module)) return [];
 	const usual = app.name === "app" || app.name === "celery";
-	const above = path === "" || path === "src" ? "" : `${path.replaceAll("/", ".")}.`;
-	const module = app.module.startsWith(above) ? app.module.slice(above.length) : app.module;
-	const start = `celery -A ${usual ? module.replace(/\.celery$/, "") : `${module}:${app.name}`}`;
+	const module = app.module.replace(/\.celery$/, "");
+	const start = `celery -A ${usual ? module : `${app.module}:${app.name}`}`;
 	const why = `${app.file}:${app.line} is Celery`;
 	const stored = clues.names?.has("django-celery-beat") === true;
 	const scheduled = Object.keys(modules.scan.modules).find((file) => /\bbeat_schedule\b|\bCELERY_?BEAT_SCHEDULE\b|\badd_periodic_task\(/.test(files.read(file) ?? ""));
@@ -37529,21 +37212,16 @@ function ofToml(text) {
 	const poetry = table$1(value, "tool", "poetry");
 	const tables = [
 		table$1(poetry, "dependencies"),
-		...live(table$1(poetry, "group")).map((group) => table$1(group, "dependencies")),
+		...Object.values(table$1(poetry, "group")).map((group) => table$1(group, "dependencies")),
 		table$1(value, "packages")
 	];
 	const project = table$1(value, "project");
 	return [
 		...texts(project.dependencies),
-		...live(table$1(project, "optional-dependencies")).flatMap(texts),
-		...live(table$1(value, "dependency-groups")).flatMap(texts),
+		...Object.values(table$1(project, "optional-dependencies")).flatMap(texts),
+		...Object.values(table$1(value, "dependency-groups")).flatMap(texts),
 		...tables.flatMap((each) => Object.entries(each).map(([name, given]) => withExtras(name, given)))
 	];
-}
-/** The groups that a release may get: what only tests need shows nothing of what serves. */
-function live(groups) {
-	const other = /^(?:tests?|testing|dev|develop|development|docs?|documentation|lint|linting|typing|types|ci)$/;
-	return Object.entries(groups).flatMap(([name, group]) => other.test(name) ? [] : [group]);
 }
 function withExtras(name, given) {
 	const extras = isTable$2(given) ? texts(given.extras) : [];
@@ -37572,15 +37250,13 @@ function djangoOf({ files, modules }) {
 	const from = [wsgi?.file, asgi?.file].find((file) => file !== void 0 && settingsOf(file, modules, files) !== void 0);
 	const settings = from === void 0 ? own : settingsOf(from, modules, files);
 	const production = settings === void 0 ? void 0 : productionOf(settings, path, modules);
-	const unnamed = settings === void 0 ? unnamedSettings(path, packages, modules) : void 0;
-	const module = production ?? settings ?? unnamed;
+	const module = production ?? settings;
 	return {
 		manage,
 		path,
 		...module !== void 0 && { settings: {
 			module,
 			from: from ?? manage,
-			...unnamed !== void 0 && { unnamed: true },
 			...production !== void 0 && settings !== void 0 && { developing: settings }
 		} },
 		...wsgi && { wsgi },
@@ -37601,21 +37277,6 @@ function productionOf(settings, path, modules) {
 		"live",
 		"deploy"
 	].map((other) => `${base ?? ""}${start}${other}`).find((module) => modules.locate(module, [path]) !== void 0);
-}
-/** Settings that no file names: those for production, or the ones that all others are made from. */
-function unnamedSettings(path, packages, modules) {
-	const names = [
-		"settings.production",
-		"settings.prod",
-		"settings",
-		"settings.base",
-		"config.settings"
-	];
-	return packages.flatMap((name) => names.map((settings) => `${name}.${settings}`)).find((module) => hasApps(modules, modules.locate(module, [path])?.file));
-}
-function hasApps(modules, file) {
-	const found = file === void 0 ? void 0 : modules.module(file);
-	return found !== void 0 && ("ROOT_URLCONF" in found.strings || found.star.length > 0);
 }
 function manageFile(files) {
 	return ["manage.py", ...(files.paths?.() ?? []).filter((path) => /^(?:[^/]+\/){1,2}manage\.py$/.test(path))].find((path) => /django/i.test(files.read(path) ?? "") && !/flask/i.test(files.read(path) ?? ""));
@@ -37696,7 +37357,7 @@ function at$1(file, line) {
 }
 // shared/detect/sources/compose.ts
 const isTable$1 = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
-const largest$4 = 2e5;
+const largest$5 = 2e5;
 /** The compose files: those of production come first, those for developing and testing last. */
 function composeFiles(sources) {
 	const found = (sources.files.paths?.() ?? []).filter((path) => {
@@ -37732,7 +37393,7 @@ function isOurs(file, context, { files }) {
 function fromCompose(sources) {
 	const all = composeFiles(sources).map((file) => {
 		const text = sources.files.read(file) ?? "";
-		return text.length > largest$4 ? [] : servicesOf(text).filter(({ context }) => isOurs(file, context, sources)).map((each) => ofService(file, each, sources));
+		return text.length > largest$5 ? [] : servicesOf(text).filter(({ context }) => isOurs(file, context, sources)).map((each) => ofService(file, each, sources));
 	});
 	return all.find((file) => file.some(({ servers }) => servers.length > 0)) ?? all.find((file) => file.some(({ processes }) => processes.length > 0)) ?? [];
 }
@@ -43338,7 +42999,7 @@ var require_main = /* @__PURE__ */ __commonJSMin(((exports) => {
 }));
 // shared/detect/sources/dockerfile.ts
 var import_main = require_main();
-const largest$3 = 2e5;
+const largest$4 = 2e5;
 /** The Dockerfiles of a project: that of production comes first, those for developing do not count. */
 function dockerfiles({ files }) {
 	const found = (files.paths?.() ?? []).filter((path) => {
@@ -43353,7 +43014,7 @@ function dockerfiles({ files }) {
 function fromDockerfiles(sources) {
 	const found = dockerfiles(sources).flatMap((file) => {
 		const text = sources.files.read(file) ?? "";
-		const run = text.length > largest$3 ? void 0 : lastCommand(text);
+		const run = text.length > largest$4 ? void 0 : lastCommand(text);
 		if (run === void 0) return [];
 		return [findingsOf({
 			line: run.line,
@@ -43436,55 +43097,6 @@ function releaseOf(line, { files }) {
 		line
 	] : line;
 }
-// shared/detect/sources/scripts.ts
-const largest$2 = 1e5;
-const starting = /(?:^|[-_])(?:run|serve|server|start|web|prod|production|gunicorn|uvicorn|up|backend|engine|app)(?:[-_]|$)/;
-const other$1 = /test|lint|docker|build|install|migrat|deploy|win|docs/;
-/** The targets of a Makefile that start a server. */
-function fromMakefile(sources) {
-	const file = [
-		"Makefile",
-		"makefile",
-		"GNUmakefile"
-	].find((name) => sources.files.exists(name));
-	const text = file === void 0 ? "" : sources.files.read(file) ?? "";
-	if (file === void 0 || text.length > largest$2) return [];
-	return firstThatServes(targetsOf(text).filter(({ name }) => starting.test(name) && !other$1.test(name)).map(({ recipe, line }) => findingsOf({
-		line: recipe,
-		why: at$1(file, line)
-	}, sources)));
-}
-/** A recipe's lines run in shells of their own, so `cd` holds for one line. */
-function targetsOf(text) {
-	const targets = [];
-	for (const [index, line] of text.split(/\r?\n/).entries()) {
-		const name = /^([A-Za-z][\w.-]*)\s*:(?!=)/.exec(line)?.[1];
-		const last = targets.at(-1);
-		if (name !== void 0) targets.push({
-			name,
-			recipe: "",
-			line: index + 1
-		});
-		else if (/^\t/.test(line) && last !== void 0) last.recipe += `${line.trim().replace(/^[@+-]+/, "")}\n`;
-	}
-	return targets;
-}
-/** Shell scripts that are called after starting: `run_server.sh`, `bin/start.sh`. */
-function fromShellScripts(sources) {
-	return firstThatServes((sources.files.paths?.() ?? []).filter((path) => {
-		const [, name = ""] = /^(?:(?:bin|deploy|docker)\/)?([\w.-]+)\.sh$/.exec(path) ?? [];
-		return (starting.test(name) || name.includes("entrypoint")) && !other$1.test(name) && !/dev|local/.test(name);
-	}).slice(0, 8).map((path) => findingsOf({
-		line: `sh ${path}`,
-		why: path
-	}, sources)));
-}
-function firstThatServes(found) {
-	return found.filter(({ servers }) => servers.length > 0).slice(0, 1).map(({ servers }) => ({
-		...none$1,
-		servers
-	}));
-}
 // shared/detect/sources/settings-files.ts
 /** uwsgi.ini and uwsgi.yaml. */
 function fromUwsgi(sources) {
@@ -43543,8 +43155,8 @@ function commandsIn(tasks) {
 	});
 }
 const servers = /^[\s$>`#-]*((?:[A-Z_]+=\S+\s+)*(?:(?:poetry|uv|pipenv|pdm) run )?(?:python[\d.]* -m )?(?:gunicorn|uvicorn|hypercorn|daphne|granian|waitress-serve|uwsgi|flask|fastapi)\s[^`#]*[\w)'"])/;
-const largest$1 = 3e5;
-/** A command line of the README that starts a server. The last of all, and only if the project has what it names: a path is its writer's. */
+const largest$3 = 3e5;
+/** A command line of the README that starts a server. The last of all, and only if the project has what it names. */
 function fromReadme(sources) {
 	const file = [
 		"README.md",
@@ -43555,7 +43167,7 @@ function fromReadme(sources) {
 		"Readme.md"
 	].find((name) => sources.files.read(name) !== void 0);
 	const text = file === void 0 ? void 0 : sources.files.read(file);
-	if (file === void 0 || text === void 0 || text.length > largest$1) return [];
+	if (file === void 0 || text === void 0 || text.length > largest$3) return [];
 	return text.split(/\r?\n/).flatMap((line, index) => {
 		const [, command] = servers.exec(line) ?? [];
 		if (command === void 0 || /^(?:flask run|fastapi (?:dev|run))\s*(?:--.*)?$/.test(command)) return [];
@@ -43563,17 +43175,14 @@ function fromReadme(sources) {
 			line: command,
 			why: at$1(file, index + 1)
 		}, sources)];
-	}).map((each) => ({
-		...each,
-		servers: each.servers.filter(({ app = "" }) => !/["']\//.test(app))
-	})).filter(({ servers }) => servers.length > 0).slice(0, 1).map(({ servers }) => ({
+	}).filter(({ servers }) => servers.length > 0).slice(0, 1).map(({ servers }) => ({
 		...none$1,
 		servers
 	}));
 }
 // shared/detect/sources/units.ts
-const most$1 = 12;
-const largest = 1e5;
+const most = 12;
+const largest$2 = 1e5;
 /** Programs of supervisor's files in the project. */
 function fromSupervisor(sources) {
 	return programsOf(sources, /(?:^|\/)(?:[\w.-]*supervisor[\w.-]*\.(?:conf|ini)|supervisor[\w-]*\/[\w.-]+\.(?:conf|ini))$|(?:^|\/)(?:conf|deploy|etc|config)\/[\w.-]+\.conf$/i, /^program:(.+)$/, "command", ["environment"]);
@@ -43584,9 +43193,9 @@ function fromSystemd(sources) {
 }
 function programsOf(sources, candidate, section, key, environment) {
 	const { files } = sources;
-	return (files.paths?.() ?? []).filter((path) => candidate.test(path)).slice(0, most$1).flatMap((file) => {
+	return (files.paths?.() ?? []).filter((path) => candidate.test(path)).slice(0, most).flatMap((file) => {
 		const text = files.read(file) ?? "";
-		if (text.length > largest || text.includes("\0")) return [];
+		if (text.length > largest$2 || text.includes("\0")) return [];
 		return readIni(text).flatMap(({ name, line, values }) => {
 			const written = section.test(name) ? values.get(key) : void 0;
 			if (written === void 0) return [];
@@ -43609,26 +43218,6 @@ function programsOf(sources, candidate, section, key, environment) {
 function assignments(text) {
 	return [...text.matchAll(/"?([A-Za-z_]\w*)=(?:"([^"]*)"|'([^']*)'|([^\s,"]*))/g)].map(([, name = "", a, b, c]) => [name, a ?? b ?? c ?? ""]);
 }
-// shared/detect/unanswered.ts
-/** What was looked for, in a person's words. */
-function lookedFor({ names, where }) {
-	return [
-		"manage.py with the WSGI or ASGI application of its settings",
-		"a server in Procfile, Dockerfile, compose files, files of supervisor and systemd, uwsgi.ini, gunicorn.conf.py, pyproject.toml, Makefile, start scripts and README",
-		"WSGI and ASGI applications, aiohttp and Tornado in Python files, here and in folders below; programs of the project's own that take a port",
-		names === void 0 ? `${where}, which is not there` : `a server in ${where}`
-	];
-}
-const most = 3;
-/** Why there is no answer, as far as the project shows it: a framework that no file uses, and files that Python cannot read. */
-function unanswered$1({ clues, files, modules }) {
-	const [needed] = requiredFrameworks(clues.names ?? /* @__PURE__ */ new Set());
-	const unread = modules.scan.skipped.filter(([path, reason]) => reason.startsWith("SyntaxError") && web.test(files.read(path) ?? "")).slice(0, most).map(([path, reason]) => at$1(path, Number(/line (\d+)/.exec(reason)?.[1] ?? 1)));
-	const broken = unread.length === 0 ? [] : [`Python 3 cannot read ${unread.join(", ")}: is it Python 2?`];
-	if (needed === void 0) return broken;
-	return [`It needs ${needed.name} (${clues.where}), but none of its Python files makes an application of it that a server could start.`, ...broken];
-}
-const web = /^\s*(?:import|from)\s+(?:tornado|flask|django|bottle|cherrypy|web|webapp2|pyramid|falcon|aiohttp|fastapi|starlette)\b/m;
 // shared/detect/websockets.ts
 const packages$1 = [
 	"flask-socketio",
@@ -43683,26 +43272,11 @@ function look(files, given, options) {
 	const told = all.flatMap(({ processes }) => processes);
 	return {
 		detection,
-		processes: distinctProcesses(told.length > 0 ? told : backgroundOf(sources, django, pathOf$1(detection))),
+		processes: distinctProcesses(told.length > 0 ? told : backgroundOf(sources, django)),
 		release: all.find(({ release }) => release !== void 0)?.release,
-		django: withSettings(django, detection),
+		django,
 		websockets,
 		names
-	};
-}
-function pathOf$1(detection) {
-	return detection.found ? detection.env.PYTHONPATH ?? "" : "";
-}
-/** The settings that the server's own file names are those of the site. */
-function withSettings(django, detection) {
-	const module = detection.found ? detection.env.DJANGO_SETTINGS_MODULE : void 0;
-	if (django === void 0 || module === void 0 || !detection.found) return django;
-	return {
-		...django,
-		settings: {
-			module,
-			from: detection.server.config_file ?? django.manage
-		}
 	};
 }
 /** What a release gets: an optional group of pyproject.toml, or a file for developing, is not installed. */
@@ -43722,8 +43296,6 @@ function writtenIn(sources) {
 		fromUwsgi,
 		fromGunicornConf,
 		fromPyproject,
-		fromMakefile,
-		fromShellScripts,
 		fromReadme
 	].map((read) => read(sources));
 }
@@ -43733,7 +43305,7 @@ function candidatesFor(given, django, written, sources) {
 	const groups = [
 		...written.map((all) => distinct(all.flatMap(({ servers }) => servers))),
 		django === void 0 ? [] : djangoCandidates(django, sources),
-		ofFiles(sources)
+		ofPython(sources)
 	];
 	const fitting = (group) => group.filter((each) => given.kind === void 0 || each.kind === given.kind);
 	const usable = (group) => fitting(group).filter(({ caution }) => caution === void 0);
@@ -43801,18 +43373,6 @@ function ofGivenApp(app, sources) {
 		app
 	}));
 }
-/** Applications in Python files; or the project's own program, if that alone makes one whole. */
-function ofFiles(sources) {
-	const found = ofPython(sources);
-	const own = ownCommands(sources);
-	const usable = found.filter(({ caution }) => caution === void 0);
-	if (usable.length === 0) return [...own, ...found];
-	const inside = servedByCommand(sources);
-	return usable.some(({ app }) => inside.has(fileOf(app, sources))) ? [...usable, ...own] : found;
-}
-function fileOf(app, { modules }) {
-	return modules.locate(app?.split(":", 1)[0] ?? "")?.file ?? "";
-}
 /** Applications in Python files, and scripts that listen by themselves. */
 function ofPython(sources) {
 	const { files, modules, bind } = sources;
@@ -43823,16 +43383,7 @@ function ofPython(sources) {
 	const scripts = Object.entries(modules.scan.modules).filter(([, module]) => isTornado(module)).map(([file]) => file);
 	const usual = scripts.filter((file) => /(?:^|\/)(?:app|main|server|run|web)\.py$/.test(file));
 	const tornado = (usual.length > 0 ? usual : scripts).flatMap((file) => scriptCandidates(modules, files, file, bind));
-	if (found.some(({ caution }) => caution === void 0)) return found;
-	return [
-		...tornado,
-		...found,
-		...found.length + tornado.length > 0 ? [] : ofListeners(sources)
-	];
-}
-/** Scripts that start a framework's own server, such as CherryPy's, where nobody wrote down how they are run. */
-function ofListeners(sources) {
-	return Object.entries(sources.modules.scan.modules).filter(([file, { runs }]) => !file.includes("/") && runs.some(({ what }) => listening$1.test(what))).flatMap(([file]) => ofListener(file, { args: [file] }, `${file} starts a server`, sources));
+	return found.some(({ caution }) => caution === void 0) ? found : [...tornado, ...found];
 }
 function decide(candidates, given, sources) {
 	const kept = candidates.filter(({ kind }) => given.kind === void 0 || kind === given.kind);
@@ -43840,8 +43391,7 @@ function decide(candidates, given, sources) {
 	if (first === void 0 || others.length > 0 || first.caution !== void 0) return {
 		found: false,
 		candidates: distinct(kept),
-		looked: lookedFor(sources.clues),
-		reasons: unanswered$1(sources)
+		looked: lookedFor(sources.clues)
 	};
 	const { why, extra = [], env = {}, caution: _, ...server } = first;
 	return {
@@ -43878,6 +43428,14 @@ function distinctProcesses(processes) {
 		found.push(each);
 	}
 	return found.slice(0, 16);
+}
+function lookedFor({ names, where }) {
+	return [
+		"manage.py with the WSGI or ASGI application of its settings",
+		"a server in Procfile, Dockerfile, compose files, files of supervisor and systemd, uwsgi.ini, gunicorn.conf.py, pyproject.toml and README",
+		"WSGI and ASGI applications, aiohttp and Tornado in Python files, here and in folders below",
+		names === void 0 ? `${where}, which is not there` : `a server in ${where}`
+	];
 }
 // shared/detect/settings-program.ts
 /**
@@ -44045,10 +43603,26 @@ const output = object({
 	named: array(string()),
 	lines: record(string(), tuple([string(), int()]))
 });
-const limitMs$3 = 3e4;
+const options$1 = {
+	timeout: 3e4,
+	maxBuffer: 8388608,
+	cwd: "/"
+};
 /** Reads the settings' text with Python's own parser; nothing is imported. @returns undefined without python3 */
-function readSettings(directory, folder, module) {
-	const argv = [
+function readSettings$1(directory, folder, module) {
+	const { status, stdout } = spawnSync("python3", argvFor$1(directory, folder, module), options$1);
+	return status === 0 ? parsed$1(stdout.toString("utf8"), directory, folder) : void 0;
+}
+/** The same while this process does something else. Python has started when this returns its promise, which never rejects. */
+function startReadingSettings(directory, folder, module) {
+	return new Promise((resolve) => {
+		execFile("python3", argvFor$1(directory, folder, module), options$1, (error, stdout) => {
+			resolve(error === null ? parsed$1(stdout, directory, folder) : void 0);
+		});
+	});
+}
+function argvFor$1(directory, folder, module) {
+	return [
 		"-I",
 		"-S",
 		"-c",
@@ -44057,14 +43631,10 @@ function readSettings(directory, folder, module) {
 		folder,
 		module
 	];
-	const { status, stdout } = spawnSync("python3", argv, {
-		timeout: limitMs$3,
-		maxBuffer: 8388608,
-		cwd: "/"
-	});
-	if (status !== 0) return void 0;
+}
+function parsed$1(printed, directory, folder) {
 	try {
-		return settingsFrom(JSON.parse(stdout.toString("utf8")), directory, folder);
+		return settingsFrom(JSON.parse(printed), directory, folder);
 	} catch {
 		return;
 	}
@@ -44699,7 +44269,7 @@ var import_fastest_levenshtein = (/* @__PURE__ */ __commonJSMin(((exports) => {
 	exports.closest = closest;
 })))();
 /** Every fault that zod found in a value. Of a union, only the branch counts that the value was meant for. */
-function faultsOf(error, input, schema) {
+function faultsOf$1(error, input, schema) {
 	return error.issues.flatMap((issue) => faultsOfIssue(issue, [], input, schema));
 }
 function faultsOfIssue(issue, parent, input, schema) {
@@ -44850,7 +44420,7 @@ function readYaml(text, schema, complete = (value) => value) {
 	}));
 	if (syntax.length > 0) return {
 		kind: "not yaml",
-		faults: conflicts(text) ?? inOrder(syntax)
+		faults: inOrder(syntax)
 	};
 	let input;
 	try {
@@ -44874,7 +44444,7 @@ function readYaml(text, schema, complete = (value) => value) {
 		value: checked.data,
 		at
 	};
-	const faults = checked.error === void 0 ? [] : [...faultsOf(checked.error, input, schema)];
+	const faults = checked.error === void 0 ? [] : [...faultsOf$1(checked.error, input, schema)];
 	faults.push(...hiddenFaults(faults, input, schema));
 	return {
 		kind: "invalid",
@@ -44883,16 +44453,6 @@ function readYaml(text, schema, complete = (value) => value) {
 			message: worded$1(fault) + quotes(document, fault)
 		})), ...lost])
 	};
-}
-/** What a merge has left says more than the words of YAML for it. */
-function conflicts(text) {
-	const line = text.split("\n").findIndex((each) => /^(?:<{7}|>{7}) /.test(each)) + 1;
-	if (line === 0) return void 0;
-	return [{
-		line,
-		column: 1,
-		message: "a merge conflict is left here; resolve it, commit and push"
-	}];
 }
 /** A pattern such as *.pyc is an alias in YAML, and nothing has that name. */
 function lostAliases(document, counter) {
@@ -44964,7 +44524,7 @@ function hiddenFaults(known, input, schema) {
 		for (const { path, kind, example } of found) if (kind === "key") put(rest, path, void 0);
 		else if (kind !== "pair") put(rest, path, example ?? standIn);
 		const again = schema.safeParse(rest, { reportInput: false });
-		found = again.success ? [] : faultsOf(again.error, rest, schema);
+		found = again.success ? [] : faultsOf$1(again.error, rest, schema);
 		if (found.every(({ kind }) => kind === "pair")) break;
 	}
 	return found.filter((fault) => fault.kind === "pair" && !/cutover.stand/.test(fault.message) && !known.some((one) => same(one, fault)) && !places.some((place) => spoils(place, fault)));
@@ -45012,99 +44572,13 @@ function position(counter, offset) {
 		column: Math.max(col, 1)
 	};
 }
-// shared/decode-text.ts
-/**
-* The text of a file that may be in any encoding that Python's tools read: by its byte order mark, or by a comment such as
-* `# -*- coding: gbk -*-` in one of its first two lines (PEP 263), otherwise UTF-8. Bytes that the encoding does not have
-* become U+FFFD. An encoding that is not known here counts as UTF-8.
-*/
-function decodeText(bytes) {
-	for (const { mark, decode } of marks) if (mark.every((byte, index) => bytes[index] === byte)) return decode(bytes.subarray(mark.length));
-	const named = declaredEncoding(bytes);
-	return named === void 0 ? utf8(bytes) : decoderOf(named)?.decode(bytes) ?? utf8(bytes);
-}
-const decoding = (label) => (bytes) => new TextDecoder(label).decode(bytes);
-const utf8 = decoding("utf-8");
-/** In the order in which pip tries them: the mark of UTF-32 begins with that of UTF-16. */
-const marks = [
-	{
-		mark: [
-			239,
-			187,
-			191
-		],
-		decode: utf8
-	},
-	{
-		mark: [
-			255,
-			254,
-			0,
-			0
-		],
-		decode: (bytes) => utf32(bytes, true)
-	},
-	{
-		mark: [
-			0,
-			0,
-			254,
-			255
-		],
-		decode: (bytes) => utf32(bytes, false)
-	},
-	{
-		mark: [255, 254],
-		decode: decoding("utf-16le")
-	},
-	{
-		mark: [254, 255],
-		decode: decoding("utf-16be")
-	}
-];
-/** No decoder of the platform knows UTF-32. */
-function utf32(bytes, littleEndian) {
-	const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-	const points = [];
-	for (let at = 0; at + 4 <= bytes.byteLength; at += 4) {
-		const point = view.getUint32(at, littleEndian);
-		points.push(point > 1114111 ? "�" : String.fromCodePoint(point));
-	}
-	return points.join("");
-}
-/** How far two lines with such a comment can reach. */
-const declarationBytes = 512;
-function declaredEncoding(bytes) {
-	return Buffer.from(bytes.subarray(0, declarationBytes)).toString("latin1").split(/\r\n|\n|\r/, 2).filter((line) => /^[ \t\f]*#/.test(line)).map((line) => /coding[:=]\s*([-\w.]+)/.exec(line)?.[1]).find((name) => name !== void 0);
-}
-/** Python writes `latin-1`, `utf_8` and `cp1252` where the platform's decoders have other names. */
-function decoderOf(python) {
-	const name = python.toLowerCase().replaceAll("_", "-");
-	for (const label of [
-		names[name],
-		name,
-		name.replaceAll("-", "")
-	]) {
-		if (label === void 0) continue;
-		try {
-			return new TextDecoder(label);
-		} catch {}
-	}
-}
-const names = {
-	"latin-1": "latin1",
-	cp936: "gbk",
-	cp932: "shift_jis",
-	cp949: "euc-kr",
-	cp950: "big5"
-};
 // shared/detect/python-program.ts
 /**
 * What `python3 -I` runs to read a project's Python files: Python's own parser, and nothing of the project is imported. It
 * gets the directory as its argument and one path a line on its standard input, in the order of their weight, and prints one
 * JSON object: see python-scan.ts. Any Python from 3.8 on runs it. A file that this Python cannot parse is left out.
 */
-const pythonProgram = `
+const pythonProgram = String.raw`
 import ast, json, os, sys, time
 
 LARGEST = 400_000
@@ -45114,7 +44588,7 @@ root = sys.argv[1]
 # A file without one of these makes no application, and says nothing of one.
 WORDS = [word.encode() for word in (
     "app wsgi asgi erver flask fastapi starlette quart litestar sanic falcon bottle pyramid dash aiohttp tornado cherrypy "
-    "DJANGO_SETTINGS _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE BaseSettings add_option argparse optparse click typer").split()] + [b"import *"]
+    "DJANGO_SETTINGS _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE").split()] + [b"import *"]
 
 
 def module_of(path):
@@ -45135,76 +44609,6 @@ def dotted(node):
     return None
 
 
-
-def texts_of(call):
-    return [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
-
-
-def decorated(m, node):
-    """A command of click or typer; None for any other function."""
-    calls = [d for d in node.decorator_list if isinstance(d, ast.Call)]
-    command = [d for d in node.decorator_list if (dotted(d.func if isinstance(d, ast.Call) else d) or "").rpartition(".")[2] in ("command", "callback")]
-    if not command:
-        return None
-    named = texts_of(command[0]) if isinstance(command[0], ast.Call) else []
-    options = [text for d in calls if (dotted(d.func) or "").rpartition(".")[2] == "option" for text in texts_of(d)]
-    needs = [text for d in calls if (dotted(d.func) or "").rpartition(".")[2] == "argument" and not d.keywords for text in texts_of(d)]
-    if any(name.startswith("typer.") for name in m.imports.values()) or "typer" in m.imports.values():
-        a = node.args
-        optional = [arg.arg for arg in a.args[len(a.args) - len(a.defaults):]] + [arg.arg for arg in a.kwonlyargs]
-        options += ["--" + name.replace("_", "-") for name in optional]
-    owner = dotted(command[0].func if isinstance(command[0], ast.Call) else command[0]) or ""
-    alone = owner.rpartition(".")[0] in ("click", "") or owner.endswith(".callback")
-    return {"name": (named or [node.name.replace("_", "-")])[0], "options": options, "needs": needs, "alone": alone, "line": node.lineno}
-
-
-def commands_of(m, tree):
-    """By name; the one without a name is the program itself."""
-    found, parsers = [], {}
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            command = decorated(m, node)
-            if command:
-                found.append(command)
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
-            named = texts_of(node.value)
-            if node.value.func.attr == "add_parser" and named and isinstance(node.targets[0], ast.Name):
-                parsers[node.targets[0].id] = {"name": named[0], "options": [], "needs": [], "alone": False, "line": node.lineno}
-    main = {"name": "", "options": [], "needs": [], "alone": True, "line": 0}
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, (ast.Attribute, ast.Name)):
-            continue
-        last = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
-        if last not in ("add_argument", "add_option", "define"):
-            continue
-        owner = dotted(node.func.value) if isinstance(node.func, ast.Attribute) else None
-        command = parsers.get(owner or "", main)
-        command["line"] = command["line"] or node.lineno
-        given = texts_of(node)
-        if last == "define":
-            given = ["--" + text for text in given[:1]]
-        optional = any(k.arg in ("nargs", "default") for k in node.keywords)
-        command["needs"] += [text for text in given if not text.startswith("-") and not optional]
-        command["options"] += [text for text in given if text.startswith("-")]
-    found += list(parsers.values())
-    return ([main] if main["options"] else []) + [each for each in found if each["options"]][:30]
-
-
-def settings_of(m, tree):
-    """The variables that classes of pydantic's settings read."""
-    found = []
-    for node in tree.body:
-        if not isinstance(node, ast.ClassDef) or not any((dotted(base) or "").rpartition(".")[2] == "BaseSettings" for base in node.bases):
-            continue
-        prefix = ""
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.keyword) and inner.arg == "env_prefix" and isinstance(inner.value, ast.Constant):
-                prefix = str(inner.value.value)
-            elif isinstance(inner, ast.Assign) and getattr(inner.targets[0], "id", "") == "env_prefix" and isinstance(inner.value, ast.Constant):
-                prefix = str(inner.value.value)
-        found += [(prefix + inner.target.id).upper() for inner in node.body if isinstance(inner, ast.AnnAssign) and isinstance(inner.target, ast.Name)]
-    return found
-${String.raw`
 class Module:
     def __init__(self, path, tree):
         self.path, self.name = path, module_of(path)
@@ -45224,8 +44628,6 @@ class Module:
                 self.own.add(node.name)
         self.body(tree.body)
         self.walk(tree)
-        self.out["commands"] = commands_of(self, tree)
-        self.out["environ"] += settings_of(self, tree)
         self.out["imports"], self.out["star"] = self.imports, self.star
 
     def import_from(self, node):
@@ -45383,14 +44785,14 @@ class Module:
             name = self.resolve(dotted(node.func))
             last = node.func.attr if isinstance(node.func, ast.Attribute) else (name or "").rpartition(".")[2]
             texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
-            if last in ("add_argument", "add_option", "option", "define", "Option", "argument"):
+            if last in ("add_argument", "option", "define", "Option", "argument"):
                 out["options"] += texts
             elif last in ("get", "getenv", "setdefault") and name in ("os.environ.get", "os.getenv", "os.environ.setdefault"):
                 out["environ"] += texts[:1]
                 if last == "setdefault" and len(texts) == 2:
                     out["strings"]["environ." + texts[0]] = texts[1]
             elif last in ("run_app", "run", "serve", "run_simple", "listen", "quickstart", "start", "WSGIServer", "make_server",
-                          "bind", "serve_forever", "mount", "TCPSite", "create_server"):
+                          "bind", "serve_forever", "mount", "TCPSite"):
                 args = [self.value(arg) for arg in node.args[:3]]
                 out["runs"].append({"what": name or "?." + last, "args": args, "line": node.lineno,
                                     "keywords": [k.arg for k in node.keywords if k.arg]})
@@ -45398,34 +44800,38 @@ class Module:
                 out["routes"] += 1
 
 
-found, skipped, complete = {}, [], True
+found, skipped, complete, looked = {}, [], True, 0
 for path in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n"):
     if not path:
         continue
     if time.process_time() - started > BUDGET:
         complete = False
         break
+    looked += 1
     try:
         full = os.path.join(root, path)
+        # A link to a pipe or a device would be read without end.
+        if not os.path.isfile(full):
+            skipped.append([path, "it is no file"])
+            continue
         if os.path.getsize(full) > LARGEST:
             skipped.append([path, "it is larger than 400 kB"])
             continue
         with open(full, "rb") as file:
             text = file.read()
-        main = path.endswith("__main__.py")
-        if not main and not any(word in text for word in WORDS):
+        if not any(word in text for word in WORDS):
             continue
         out = Module(path, ast.parse(text)).out
         names = [*out["imports"].values(), *out["star"]]
         # What only calls other code has no say: neither an application nor a name that leads to one.
-        if main or out["assigned"] or out["runs"] or out["commands"] or out["strings"] or out["star"] or out["classes"] or any(
+        if out["assigned"] or out["runs"] or out["strings"] or out["star"] or out["classes"] or any(
                 each["gateway"] or any("call" in value for value in each["returns"]) for each in out["functions"]) or any(
-                name.rpartition(".")[2] in ("app", "application", "api", "server", "create_app", "make_app", "get_app") for name in names if "." in name):
+                name.rpartition(".")[2] in ("app", "application", "api", "server") for name in names if "." in name):
             found[path] = out
     except (SyntaxError, ValueError, RecursionError, OSError, MemoryError) as error:
         skipped.append([path, type(error).__name__ + ": " + str(error)[:200]])
-json.dump({"modules": found, "skipped": skipped, "complete": complete}, sys.stdout)
-`}`;
+json.dump({"modules": found, "skipped": skipped, "complete": complete, "looked": looked, "python": sys.version}, sys.stdout)
+`;
 // shared/detect/python-scan.ts
 const value = lazy(() => object({
 	call: string().nullish(),
@@ -45469,16 +44875,6 @@ const pythonModule = object({
 	})),
 	/** The options that it reads from its command line: `--port`, or `port` with Tornado. */
 	options: array(string()),
-	/** The command lines that it defines; the one without a name is the program's own. */
-	commands: array(object({
-		name: string(),
-		options: array(string()),
-		/** Arguments without which it does not start. */
-		needs: array(string()),
-		/** It needs no name if it is the only one. */
-		alone: boolean(),
-		line: int()
-	})),
 	/** The variables that it reads. */
 	environ: array(string()),
 	/** The first line that has to do with WebSockets. */
@@ -45492,17 +44888,24 @@ const pythonModule = object({
 	imports: record(string(), string()),
 	star: array(string())
 });
-const pythonScan = object({
+const answer$2 = object({
 	modules: record(string(), pythonModule),
 	/** Paths that could not be read, with the reason. */
 	skipped: array(tuple([string(), string()])),
 	/** false: there was no time for all of them. */
 	complete: boolean()
+}).extend({
+	/** How many of the paths it has got to. */
+	looked: int(),
+	/** Its version: another one may read the same text otherwise. */
+	python: string()
 });
-const nothing = {
+const nothing$1 = {
 	modules: {},
 	skipped: [],
-	complete: false
+	complete: false,
+	looked: 0,
+	python: ""
 };
 /** How much processor time Python may take: on a busy machine it finds the same. The files that matter come first. */
 const budgetSeconds = .7;
@@ -45514,26 +44917,29 @@ const limitMs$2 = 3e4;
 */
 function scanPython(directory, paths) {
 	if (paths.length === 0) return {
-		...nothing,
+		...nothing$1,
 		complete: true
 	};
 	const { status, stdout } = spawnSync("python3", argvFor(directory), {
 		...options,
 		input: paths.join("\n")
 	});
-	return status === 0 ? parsed(stdout.toString("utf8")) : nothing;
+	return status === 0 ? parsed(stdout.toString("utf8")) : nothing$1;
 }
-/** The same while this process does something else: Python has started when this returns its promise, which never rejects. */
-function startPythonScan(directory, paths) {
-	if (paths.length === 0) return Promise.resolve({
-		...nothing,
-		complete: true
+/**
+* The same while this process does something else: Python has started when this returns, and waits to be told what to read.
+* @returns what tells it, once. The promise never rejects.
+*/
+function startPython(directory) {
+	const { promise, resolve } = Promise.withResolvers();
+	const python = execFile("python3", argvFor(directory), options, (error, stdout) => {
+		resolve(error === null ? parsed(stdout) : nothing$1);
 	});
-	return new Promise((resolve) => {
-		execFile("python3", argvFor(directory), options, (error, stdout) => {
-			resolve(error === null ? parsed(stdout) : nothing);
-		}).stdin?.on("error", () => {}).end(paths.join("\n"));
-	});
+	python.stdin?.on("error", () => {});
+	return (paths) => {
+		python.stdin?.end(paths.join("\n"));
+		return promise;
+	};
 }
 const options = {
 	timeout: limitMs$2,
@@ -45552,9 +44958,9 @@ function argvFor(directory) {
 }
 function parsed(printed) {
 	try {
-		return pythonScan.parse(JSON.parse(printed));
+		return answer$2.parse(JSON.parse(printed));
 	} catch {
-		return nothing;
+		return nothing$1;
 	}
 }
 // shared/detect/writes-program.ts
@@ -45579,6 +44985,9 @@ class Writes(Reader):
         self.path = path
 
     def read(self):
+        # A link to a pipe or a device would be read without end.
+        if not os.path.isfile(self.path) or os.path.getsize(self.path) > 400_000:
+            return
         with open(self.path, "rb") as opened:
             text = opened.read()
         if not any(word in text for word in (b"sqlite", b"Sqlite", b"FileHandler", b"filename", b"instance", b"upload", b"UPLOAD", b"MEDIA", b"logger.add", b"TinyDB")):
@@ -45653,10 +45062,7 @@ class Writes(Reader):
         elif name in DATABASES and (name != "connect" or owner in ("sqlite3", "aiosqlite", "apsw")):
             self.add("sqlite", first, node)
         elif name in LOGS or (name == "basicConfig" and "filename" in keywords) or (name == "add" and owner == "logger" and isinstance(first, str)):
-            value = keywords.get("filename", first)
-            # A word alone is a key of some configuration.
-            if isinstance(value, str) and ("." in value or "/" in value):
-                self.add("log", value, node)
+            self.add("log", keywords.get("filename", first), node)
 
     def work_out(self, node, path):
         if isinstance(node, ast.Attribute) and node.attr == "instance_path":
@@ -45780,6 +45186,9 @@ const notApplications = /(?:^|\/)(?:test_[^/]*|[^/]*_test|conftest|setup|noxfile
 function pythonFilesIn(paths) {
 	return paths.filter((path) => path.endsWith(".py") && !notApplications.test(path)).slice(0, mostPython);
 }
+function settingsKey(folder, module) {
+	return `${folder} ${module}`;
+}
 /**
 * The part of a project's files that takes time to get: it is got when it is asked for, and once.
 * @param known what somebody has got before
@@ -45787,7 +45196,7 @@ function pythonFilesIn(paths) {
 function lazily(directory, known = {}) {
 	let { paths, scan } = known;
 	let written;
-	const settings = /* @__PURE__ */ new Map();
+	const settings = new Map(known.settings);
 	const list = () => {
 		paths ??= listProject$1(directory);
 		return paths;
@@ -45804,12 +45213,98 @@ function lazily(directory, known = {}) {
 			return written;
 		},
 		djangoSettings: (folder, module) => {
-			const key = `${folder} ${module}`;
-			if (!settings.has(key)) settings.set(key, readSettings(directory, folder, module));
+			const key = settingsKey(folder, module);
+			if (!settings.has(key)) settings.set(key, readSettings$1(directory, folder, module));
 			return settings.get(key);
 		}
 	};
 }
+// shared/decode-text.ts
+/**
+* The text of a file that may be in any encoding that Python's tools read: by its byte order mark, or by a comment such as
+* `# -*- coding: gbk -*-` in one of its first two lines (PEP 263), otherwise UTF-8. Bytes that the encoding does not have
+* become U+FFFD. An encoding that is not known here counts as UTF-8.
+*/
+function decodeText(bytes) {
+	for (const { mark, decode } of marks) if (mark.every((byte, index) => bytes[index] === byte)) return decode(bytes.subarray(mark.length));
+	const named = declaredEncoding(bytes);
+	return named === void 0 ? utf8(bytes) : decoderOf(named)?.decode(bytes) ?? utf8(bytes);
+}
+const decoding = (label) => (bytes) => new TextDecoder(label).decode(bytes);
+const utf8 = decoding("utf-8");
+/** In the order in which pip tries them: the mark of UTF-32 begins with that of UTF-16. */
+const marks = [
+	{
+		mark: [
+			239,
+			187,
+			191
+		],
+		decode: utf8
+	},
+	{
+		mark: [
+			255,
+			254,
+			0,
+			0
+		],
+		decode: (bytes) => utf32(bytes, true)
+	},
+	{
+		mark: [
+			0,
+			0,
+			254,
+			255
+		],
+		decode: (bytes) => utf32(bytes, false)
+	},
+	{
+		mark: [255, 254],
+		decode: decoding("utf-16le")
+	},
+	{
+		mark: [254, 255],
+		decode: decoding("utf-16be")
+	}
+];
+/** No decoder of the platform knows UTF-32. */
+function utf32(bytes, littleEndian) {
+	const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+	const points = [];
+	for (let at = 0; at + 4 <= bytes.byteLength; at += 4) {
+		const point = view.getUint32(at, littleEndian);
+		points.push(point > 1114111 ? "�" : String.fromCodePoint(point));
+	}
+	return points.join("");
+}
+/** How far two lines with such a comment can reach. */
+const declarationBytes = 512;
+function declaredEncoding(bytes) {
+	return Buffer.from(bytes.subarray(0, declarationBytes)).toString("latin1").split(/\r\n|\n|\r/, 2).filter((line) => /^[ \t\f]*#/.test(line)).map((line) => /coding[:=]\s*([-\w.]+)/.exec(line)?.[1]).find((name) => name !== void 0);
+}
+/** Python writes `latin-1`, `utf_8` and `cp1252` where the platform's decoders have other names. */
+function decoderOf(python) {
+	const name = python.toLowerCase().replaceAll("_", "-");
+	for (const label of [
+		names[name],
+		name,
+		name.replaceAll("-", "")
+	]) {
+		if (label === void 0) continue;
+		try {
+			return new TextDecoder(label);
+		} catch {}
+	}
+}
+const names = {
+	"latin-1": "latin1",
+	cp936: "gbk",
+	cp932: "shift_jis",
+	cp949: "euc-kr",
+	cp950: "big5"
+};
 // action/project/unreadable.ts
 /** @param path in the bundle, or in the project */
 function changed(path) {
@@ -45848,13 +45343,194 @@ function projectFiles(directory, known = {}) {
 		folders: () => reading(directory, () => readdirSync(directory, { withFileTypes: true })).flatMap((entry) => entry.isDirectory() ? [entry.name] : []).toSorted()
 	};
 }
-/** The same, with what Python finds in it. Python has started when this returns its promise. */
-async function scannedProject(directory) {
+// action/project/scan-cache.ts
+const schema = object({
+	program: string(),
+	python: string(),
+	files: array(object({
+		path: string(),
+		sha256: string(),
+		module: pythonModule.nullable()
+	}))
+});
+/** Of a file that somebody else may have written: a project of 2,500 Python files takes about two megabytes. */
+const largest$1 = 16777216;
+/** Another version of what reads the files may find something else in them. */
+const program$1 = hash("sha256", pythonProgram, "hex");
+/**
+* What Python found in the files of earlier jobs, in the project's cache directory. Whoever can write into a cache of the
+* workflow can put anything there, so it decides nothing: see `scannedProject`. A cache that cannot be used is as good as none.
+*/
+var ScanCache = class {
+	#project;
+	#file;
+	constructor(project) {
+		this.#project = project;
+		this.#file = join(project, cacheDirectory, "scan.json");
+	}
+	read() {
+		try {
+			const { program: by, ...scanned } = schema.parse(JSON.parse(readBounded(this.#file)));
+			return by === program$1 ? scanned : void 0;
+		} catch {
+			return;
+		}
+	}
+	/** A job that is killed meanwhile leaves the one before. */
+	async keep(scanned) {
+		const fresh = `${this.#file}.new`;
+		try {
+			await hideFromGit(this.#project);
+			await mkdir(dirname(this.#file), { recursive: true });
+			await rm(fresh, { force: true });
+			await writeFile(fresh, JSON.stringify({
+				program: program$1,
+				...scanned
+			}), { flag: "wx" });
+			await rename(fresh, this.#file);
+		} catch {}
+	}
+};
+/** @throws Error for what is no file, or too long */
+function readBounded(path) {
+	const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+	try {
+		const stats = fstatSync(file);
+		if (!stats.isFile() || stats.size > largest$1) throw new Error("it is no file of a usual size");
+		return readFileSync(file, "utf8");
+	} finally {
+		closeSync(file);
+	}
+}
+// action/project/project-scan.ts
+/** The largest file that Python reads. */
+const largest = 4e5;
+/**
+* A project with what Python finds in it. Python reads the files that are not as an earlier job has read them. It has started
+* when this returns; meanwhile this process can do something else.
+* @param given Django's settings that the configuration names
+* @returns what ends it, when the digests of files are known
+*/
+function scanProject(directory, given) {
+	const read = startPython(directory);
 	const paths = listProject$1(directory);
-	return projectFiles(directory, {
+	const wanted = pythonFilesIn(paths);
+	const cache = new ScanCache(directory);
+	const before = cache.read();
+	const all = before === void 0 ? read(wanted) : void 0;
+	const settings = readSettings(directory, paths, given);
+	const filesOf = async (scan) => projectFiles(directory, {
 		paths,
-		scan: await startPythonScan(directory, pythonFilesIn(paths))
+		scan,
+		settings: await settings
 	});
+	return async (digested) => {
+		const digests = digestsOf(directory, wanted, digested);
+		const earlier = before === void 0 ? [] : before.files.filter((each) => digests.get(each.path) === each.sha256);
+		const known = new Map(earlier.map((each) => [each.path, each]));
+		const asked = all === void 0 ? wanted.filter((path) => !known.has(path)) : wanted;
+		const answer = await (all ?? read(asked));
+		if (before !== void 0 && answer.python !== before.python) {
+			const fresh = await startPython(directory)(wanted);
+			const kept = keep(cache, void 0, scannedBy(fresh, wanted, digests));
+			return {
+				files: await filesOf(together(wanted, /* @__PURE__ */ new Map(), fresh)),
+				again: void 0,
+				kept
+			};
+		}
+		const scanned = scannedBy(answer, asked, digests);
+		const kept = keep(cache, before, {
+			...scanned,
+			files: [...earlier, ...scanned.files]
+		});
+		const again = known.size === 0 ? void 0 : async () => filesOf(await startPython(directory)(wanted));
+		return {
+			files: await filesOf(together(wanted, known, answer)),
+			again,
+			kept
+		};
+	};
+}
+/** In the order of the paths, as Python has it. */
+function together(wanted, known, answer) {
+	const modules = wanted.flatMap((path) => {
+		const module = known.get(path)?.module ?? answer.modules[path];
+		return module === void 0 ? [] : [[path, module]];
+	});
+	return {
+		modules: Object.fromEntries(modules),
+		skipped: answer.skipped,
+		complete: answer.complete
+	};
+}
+/** Of what was asked, the files that Python has read. What it could not read is asked again by the next job. */
+function scannedBy(answer, asked, digests) {
+	const skipped = new Set(answer.skipped.map(([path]) => path));
+	const files = asked.slice(0, answer.looked).flatMap((path) => {
+		const sha256 = digests.get(path);
+		if (sha256 === void 0 || skipped.has(path)) return [];
+		return [{
+			path,
+			sha256,
+			module: answer.modules[path] ?? null
+		}];
+	});
+	return {
+		python: answer.python,
+		files
+	};
+}
+async function keep(cache, before, now) {
+	if (now.files.length === 0) return;
+	const same = before !== void 0 && before.files.length === now.files.length;
+	const was = new Map(before?.files.map(({ path, sha256 }) => [path, sha256]));
+	if (same && now.files.every(({ path, sha256 }) => was.get(path) === sha256)) return;
+	await cache.keep(now);
+}
+/** What each file contains. Those that were not read yet, since they are not packed, are read here. */
+function digestsOf(directory, paths, digested) {
+	const real = realpathSync(directory);
+	const read = new Map(digested.map(({ source, sha256 }) => [source, sha256]));
+	const found = paths.map((path) => [path, read.get(join(real, path)) ?? digestOf(join(real, path))]);
+	return new Map(found.filter((each) => each[1] !== void 0));
+}
+function digestOf(file) {
+	try {
+		const stats = statSync(file);
+		return stats.isFile() && stats.size <= largest ? hash("sha256", readFileSync(file), "hex") : void 0;
+	} catch {
+		return;
+	}
+}
+/**
+* Django's settings, of which the check asks later. Which they are is a guess, from the text of manage.py and wsgi.py alone;
+* with another answer the check reads those.
+*/
+async function readSettings(directory, paths, given) {
+	const django = guess({
+		...projectFiles(directory, { paths }),
+		python: () => nothing
+	});
+	const module = given ?? django?.settings?.module;
+	if (module === void 0) return /* @__PURE__ */ new Map();
+	const folder = django?.path ?? "";
+	return /* @__PURE__ */ new Map([[settingsKey(folder, module), await startReadingSettings(directory, folder, module)]]);
+}
+const nothing = {
+	modules: {},
+	skipped: [],
+	complete: true
+};
+function guess(files) {
+	try {
+		return djangoOf({
+			files,
+			modules: new PythonModules(files)
+		});
+	} catch {
+		return;
+	}
 }
 // action/project/server-app.ts
 /**
@@ -45898,16 +45574,17 @@ function checkServerAppPacked(config, directory, files) {
 // action/project/check-project.ts
 /**
 * All that `cutover check` says, before anything is built or sent: faults stop the job, warnings become annotations.
-* @param meanwhile what this process does while Python reads the project
+* @param meanwhile reads the project's files, while Python gets ready to read its code
 * @throws CutoverError runner_unsupported, server_app_not_found, config_invalid
 */
 async function checkProject(job, meanwhile) {
 	const { config, directory, inputs, at } = job;
 	checkRunner(job);
 	checkServerApp(config, directory);
-	const scanning = scannedProject(directory);
-	const done = meanwhile();
-	const placed = projectFaults(config, await scanning).map((fault) => ({
+	const scanning = scanProject(directory, config.env.DJANGO_SETTINGS_MODULE);
+	const read = meanwhile();
+	const { files, again, kept } = await scanning(read);
+	const placed = (await faultsOf(config, files, again)).map((fault) => ({
 		...at(fault.path),
 		severity: fault.severity,
 		message: worded(fault)
@@ -45919,7 +45596,17 @@ async function checkProject(job, meanwhile) {
 		...ownSharedDirectories(job),
 		...shortJob(job)
 	]);
-	return done;
+	await kept;
+	return read;
+}
+/** What earlier jobs found comes from a cache that others may write: it may give a wrong hint, and must stop nothing. */
+async function faultsOf(config, files, again) {
+	if (again === void 0) return projectFaults(config, files);
+	try {
+		const faults = projectFaults(config, files);
+		if (faults.every(({ severity }) => severity === "warning")) return faults;
+	} catch {}
+	return projectFaults(config, await again());
 }
 function worded({ path, message }) {
 	return `${path.join(".")}: ${message}`;
@@ -45975,17 +45662,252 @@ function checkRunner({ effects }) {
 		fix: "Write `runs-on: ubuntu-latest` for this job in the workflow. The commands activate, redeploy and rollback run anywhere."
 	});
 }
+// action/runner/time.ts
+/** The time of this machine. */
+const realTime = {
+	elapsed: () => performance.now(),
+	after(ms, call, ref = true) {
+		const timer = setTimeout(call, ms);
+		if (!ref) timer.unref();
+		return () => clearTimeout(timer);
+	}
+};
+/** @throws the signal's reason as soon as it is aborted */
+function sleep(time, ms, signal) {
+	return new Promise((resolve, reject) => {
+		if (signal.aborted) return reject(signal.reason);
+		const stop = time.after(ms, () => {
+			signal.removeEventListener("abort", abort);
+			resolve();
+		});
+		const abort = () => {
+			stop();
+			reject(signal.reason);
+		};
+		signal.addEventListener("abort", abort, { once: true });
+	});
+}
+/** A signal that is aborted after so many milliseconds. */
+function deadline(time, ms) {
+	const controller = new AbortController();
+	const expire = () => controller.abort(new DOMException(`the limit of ${ms / 1e3} s was reached`, "TimeoutError"));
+	time.after(ms, expire, false);
+	return controller.signal;
+}
+/** What `work` gives, or the signal's reason if that is aborted first. */
+async function unlessAborted(work, signal) {
+	const { promise, reject } = Promise.withResolvers();
+	const abort = () => reject(signal.reason);
+	if (signal.aborted) abort();
+	signal.addEventListener("abort", abort, { once: true });
+	try {
+		return await Promise.race([work, promise]);
+	} finally {
+		signal.removeEventListener("abort", abort);
+		work.catch(() => void 0);
+	}
+}
+// action/project/deploy-check.ts
+/** A project that takes longer to load is not waited for: this is advice. */
+const limitMs = 2e4;
+/** `manage.py shell` loads the settings as collectstatic does. What a thread of the project still does is not waited for. */
+const program = `
+import json, os, sys
+from django.conf import settings
+from django.core import checks
+found = [each for each in checks.run_checks(include_deployment_checks=True) if not each.is_silenced()]
+names = ["ALLOWED_HOSTS", "SECURE_SSL_REDIRECT", "SECURE_PROXY_SSL_HEADER", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"]
+values = {name: getattr(settings, name, None) for name in names}
+faults = [" ".join(str(each).split()) for each in found if each.level >= checks.ERROR]
+said = {"ids": [each.id for each in found], "faults": faults, "module": settings.SETTINGS_MODULE, "values": values}
+print("\\n@@" + json.dumps(said, default=str), flush=True)
+os._exit(0)
+`;
+const answer$1 = object({
+	ids: array(string().nullable()),
+	faults: array(string()),
+	module: string(),
+	values: object({
+		ALLOWED_HOSTS: array(string()),
+		SECURE_SSL_REDIRECT: boolean(),
+		SECURE_PROXY_SSL_HEADER: unknown(),
+		SESSION_COOKIE_SECURE: boolean(),
+		CSRF_COOKIE_SECURE: boolean()
+	})
+});
+/**
+* What Django's own `check --deploy` and its settings say that visitors would notice, with the place in the settings. Django is
+* asked where it collects static files, so that it can be imported.
+* @returns nothing for a project that is not Django's, or whose settings cannot be loaded here, or not in time
+* @throws the signal's reason if it is aborted
+*/
+async function deployCheck(config, context) {
+	const collect = config.static.map((entry) => argv(entry.collect ?? [])).find((words) => managePlace(words) >= 0);
+	const module = collect && settingsModule(config, context.directory);
+	if (collect === void 0 || module === void 0) return [];
+	const said = await ask(collect, module, config, context);
+	if (said === void 0) return [];
+	const manage = collect[managePlace(collect)] ?? "";
+	const folder = manage.includes("/") ? manage.slice(0, manage.lastIndexOf("/")) : "";
+	const settings = await startReadingSettings(context.directory, folder, said.module);
+	const place = (name) => placeOf(context.directory, settings?.where[name]);
+	return [...[
+		...said.ids.includes("security.W018") && settings?.debug !== true ? debugNotice() : [],
+		...hostNotices(config, said),
+		...httpNotices(config, said)
+	].map(({ setting, message }) => ({
+		...place(setting),
+		message
+	})), ...said.faults.slice(0, 3).map((fault) => ({ message: `Django's check fails: ${fault}` }))];
+}
+const managePlace = (words) => words[words.indexOf("collectstatic") - 1]?.endsWith("manage.py") === true ? words.indexOf("collectstatic") - 1 : -1;
+/** The settings that visitors get: manage.py may have others, for developing. */
+function settingsModule(config, directory) {
+	const { DJANGO_SETTINGS_MODULE: given, PYTHONPATH: path = "" } = config.env;
+	if (given !== void 0) return given;
+	const module = config.server.app?.split(":")[0]?.replaceAll(".", "/") ?? "";
+	const file = [
+		path,
+		"",
+		"src"
+	].map((base) => join(directory, base, `${module}.py`)).find(isFile);
+	const text = file === void 0 ? "" : readFileSync(file, "utf8");
+	return /DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']/.exec(text)?.[1];
+}
+/** A link to a device would be read without end. */
+function isFile(path) {
+	return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+}
+async function ask(collect, module, config, { directory, env, bin, exec, time, signal }) {
+	const inherited = withoutSecrets(env);
+	const path = [bin, inherited.PATH].filter((part) => part !== void 0).join(delimiter);
+	const [name = ""] = collect;
+	const found = findProgram(name, path, directory) ?? findProgram("python3", path, directory);
+	if (found === void 0) return void 0;
+	const words = [
+		...collect.slice(1, managePlace(collect) + 1),
+		"shell",
+		"-c",
+		program
+	];
+	const limit = deadline(time, limitMs);
+	try {
+		const { stdout } = await exec({
+			argv: [found, ...words],
+			cwd: directory,
+			env: {
+				...inherited,
+				...config.env,
+				DJANGO_SETTINGS_MODULE: module,
+				PATH: path
+			},
+			signal: AbortSignal.any([signal, limit]),
+			inBackground: true
+		});
+		return answer$1.parse(JSON.parse(stdout.split("@@").at(-1) ?? ""));
+	} catch (thrown) {
+		signal.throwIfAborted();
+		if (limit.aborted || thrown instanceof SyntaxError || thrown instanceof ZodError) return void 0;
+		throw thrown;
+	}
+}
+function debugNotice() {
+	return [{
+		setting: "DEBUG",
+		message: `DEBUG is True, so visitors see the source and the settings at each error: let the settings read it from the environment, with False as the default`
+	}];
+}
+function hostNotices(config, { ids, values: { ALLOWED_HOSTS: allowed } }) {
+	const setting = "ALLOWED_HOSTS";
+	const names = (siteOf(config).server_name ?? []).filter((name) => /^[a-z0-9]/.test(name));
+	const refused = names.filter((name) => !allowed.some((pattern) => admitsHost(pattern, name)));
+	if (refused.length > 0) {
+		const fix = `write ${setting} = [${names.map((name) => `"${name}"`).join(", ")}]`;
+		return [{
+			setting,
+			message: `${setting} lacks ${refused.join(", ")}, so Django answers 400 to visitors there: ${fix}`
+		}];
+	}
+	if (names.length > 0 || !ids.includes("security.W020")) return [];
+	return [{
+		setting,
+		message: `${setting} is empty, so Django answers 400 to every visitor: ${`write ${setting} = ["shop.example.com"], with the site's own domain`}`
+	}];
+}
+/** As Django compares them. */
+function admitsHost(pattern, host) {
+	const wanted = pattern.toLowerCase();
+	if (wanted.startsWith(".")) return host === wanted.slice(1) || host.endsWith(wanted);
+	return wanted === "*" || wanted === host;
+}
+/** Servers that tell the app by themselves whether the visitor came by https. */
+const tellsScheme = /* @__PURE__ */ new Set([
+	"gunicorn",
+	"uwsgi",
+	"uvicorn",
+	"daphne",
+	"waitress"
+]);
+function httpNotices(config, { values }) {
+	const setting = "SECURE_SSL_REDIRECT";
+	if (siteOf(config).listen?.every((address) => !/ ssl$/.test(String(address)) && portOf(address) !== 443) === true) {
+		const fix = "add \"443 ssl\" to site.listen";
+		const cookies = ["SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"].filter((name) => values[name]);
+		const none = `the site listens without TLS: ${fix}, unless a load balancer in front of it has the certificate`;
+		return [...values[setting] ? [{
+			setting,
+			message: `${setting} sends every visitor to https, and ${none}`
+		}] : [], ...cookies.map((name) => ({
+			setting: name,
+			message: `${name} is True, so browsers keep no such cookie and nobody can log in, since ${none}`
+		}))];
+	}
+	if (!values[setting] || values.SECURE_PROXY_SSL_HEADER || tellsScheme.has(config.server.kind)) return [];
+	return [{
+		setting,
+		message: `${setting} without SECURE_PROXY_SSL_HEADER sends visitors round in a circle, since TLS ends at nginx: write SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")`
+	}];
+}
+/** A file and a line of `shop/settings.py:12`. */
+function placeOf(directory, where) {
+	const [, file = "", number = ""] = /^(.+):(\d+)$/.exec(where ?? "") ?? [];
+	if (file === "") return { unsure: true };
+	const line = Number(number);
+	const text = readFileSync(join(directory, file), "utf8").split("\n")[line - 1] ?? "";
+	return {
+		file,
+		line,
+		.../environ|getenv|\bconfig\(|\benv\b/.test(text) && { unsure: true }
+	};
+}
+// action/project/advice.ts
+/**
+* Starts to ask Django what visitors would notice, unless the files cannot be collected either. Nothing waits for it before the
+* job ends: it is advice, and no reason to fail.
+*/
+function startAdvice(job, context, collecting) {
+	const failed = new AbortController();
+	collecting.catch((thrown) => failed.abort(thrown));
+	const signal = AbortSignal.any([context.signal, failed.signal]);
+	job.advice = deployCheck(job.config, {
+		...context,
+		signal
+	}).catch((thrown) => {
+		if (!signal.aborted) job.effects.log.line(`Django's check said nothing: ${thrown.message}`);
+		return [];
+	});
+}
+/** What the hosts' environment may decide otherwise is no annotation: it would be there at each deploy. */
+async function sayAdvice(job) {
+	const noticed = await job.advice;
+	warnOf(job, noticed.filter(({ unsure }) => unsure !== true));
+	for (const { message } of noticed.filter(({ unsure }) => unsure === true)) job.effects.log.line(`Unless the environment on the hosts says otherwise: ${message}.`);
+}
 // shared/causes/database-hints.ts
 const migrate = "Apply the migrations at each deploy: write `release: {command: python manage.py migrate --noinput}` into cutover.yml.";
 const address = "See `cutover env list {app}` and `env` in cutover.yml.";
 /** Of PostgreSQL, MySQL, SQLite and Redis, by way of their Python libraries. */
 const databaseHints = [
-	{
-		id: "libpq",
-		pattern: /no pq wrapper available/,
-		fix: "psycopg finds no libpq: write psycopg[binary] into the requirements, or install libpq5 on the host.",
-		example: "ImportError: no pq wrapper available."
-	},
 	{
 		id: "database-password",
 		pattern: /password authentication failed for user "([^"]+)"|Access denied for user '([^']+)'|no password supplied/,
@@ -46025,7 +45947,7 @@ const databaseHints = [
 	{
 		id: "table-exists",
 		pattern: /relation "([^"]+)" already exists|table "?([\w.]+)"? already exists|Table '([^']+)' already exists/,
-		fix: "The database has {1} already, and does not know of its migration. If {1} is what the migration would make, let `release.command` be `python manage.py migrate --noinput --fake-initial` for this one deploy; for a later migration run `migrate --fake APP NUMBER` in the same way.",
+		fix: "{1} was made without its migration being recorded: mark that migration as applied, `cutover exec {app} -- python manage.py migrate --fake APP NUMBER`, then deploy again.",
 		example: "DuplicateTable: relation \"item\" already exists"
 	},
 	{
@@ -46112,18 +46034,6 @@ const frameworkHints = [
 		example: "TemplateDoesNotExist: shop/home.html"
 	},
 	{
-		id: "jinja-template",
-		pattern: /^TemplateNotFound: (\S+)/,
-		fix: "The release has no template {1}: correct its name (Linux tells capital letters apart), commit it below the application's `templates`, and see `exclude` in cutover.yml.",
-		example: "TemplateNotFound: index.html"
-	},
-	{
-		id: "flask-secret-key",
-		pattern: /no secret key was set/,
-		fix: "Write `app.secret_key = os.environ[\"SECRET_KEY\"]` into the application, and run `cutover env set {app} SECRET_KEY` on the host.",
-		example: "RuntimeError: The session is unavailable because no secret key was set.  Set the secret_key on the application to something unique and secret."
-	},
-	{
 		id: "no-such-url",
 		pattern: /NoReverseMatch: (?:Reverse for '([^']*)'|'([^']+)' is not a registered namespace)/,
 		fix: "No URL has the name {1}: correct it in the view or the template, or add it to urls.py.",
@@ -46151,7 +46061,7 @@ const frameworkHints = [
 		id: "superuser",
 		pattern: /Superuser creation skipped due to not running in a TTY/,
 		anywhere: "if nothing else",
-		fix: "Take it out of the command. When the release is live, make the user once by hand on the host: `cutover exec {app} -- python manage.py createsuperuser`.",
+		fix: "Make it once by hand on the host: `cutover exec {app} -- python manage.py createsuperuser`.",
 		example: "Superuser creation skipped due to not running in a TTY. You can run `manage.py createsuperuser` in your project to create one manually."
 	},
 	{
@@ -46276,39 +46186,6 @@ const serverHints = [
 /** Of Python, the shell and the system below them. */
 const systemHints = [
 	{
-		id: "merge-conflict",
-		pattern: /(?:^\s*|')(?:<{7}|>{7}) \S/,
-		anywhere: "first",
-		cause: "A merge conflict is left in a file: {line}",
-		fix: "Resolve it, commit and push: `git grep -nE '^(<<<<<<<|>>>>>>>) '` lists what is left.",
-		example: "<<<<<<< HEAD"
-	},
-	{
-		id: "null-bytes",
-		pattern: /source code (?:string )?cannot contain null bytes/,
-		fix: "A Python file has null bytes, most often because it was saved as UTF-16: `grep -rlP '\\x00' --include='*.py' .` names it. Save it as UTF-8.",
-		example: "ValueError: source code string cannot contain null bytes"
-	},
-	{
-		id: "encoding",
-		pattern: /^SyntaxError: .*(?:codec can't decode byte|Non-UTF-8 code)/,
-		fix: "Save that file as UTF-8, and remove a line such as `# -*- coding: ascii -*-` from its top.",
-		example: "SyntaxError: 'ascii' codec can't decode byte 0xe9 in position 32: ordinal not in range(128)"
-	},
-	{
-		id: "newer-syntax",
-		pattern: /^SyntaxError: (?:invalid syntax|f-string: |expected '\(')/,
-		fix: "Correct {place}. If your own Python accepts it, the Python that ran it is older: see `python.version` in cutover.yml.",
-		runnerFix: "Correct {place}. If your own Python accepts it, the workflow's is older: see `python-version` of actions/setup-python.",
-		example: "SyntaxError: invalid syntax"
-	},
-	{
-		id: "json",
-		pattern: /^JSONDecodeError: /,
-		fix: "What {place} reads is no JSON: `python -m json.tool FILE` shows where. `char 0` means that it is empty, or is another thing, such as an error page.",
-		example: "JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
-	},
-	{
 		id: "circular-import",
 		pattern: /partially initialized module '([^']+)'/,
 		fix: "{1} and another module import each other: move one of the imports into the function that needs it.",
@@ -46322,13 +46199,6 @@ const systemHints = [
 		example: "ImportError: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.38' not found (required by /srv/app/x.so)"
 	},
 	{
-		id: "other-processor",
-		pattern: /ImportError: (\/\S+\.so\S*): cannot open shared object file/,
-		cause: "A compiled module is there, and the system cannot load it: {line}",
-		fix: "It is built for another processor: build it on the host's architecture, or use a wheel for it.",
-		example: "ImportError: /srv/app/native.so: cannot open shared object file: No such file or directory"
-	},
-	{
 		id: "shared-library",
 		pattern: /(lib[\w.+-]+\.so[\w.]*): cannot open shared object file/,
 		fix: "The host lacks the system library {1}: install its package there (`apt-file search {1}` names it), or use a wheel that brings it, such as psycopg[binary].",
@@ -46336,7 +46206,7 @@ const systemHints = [
 	},
 	{
 		id: "not-a-library",
-		pattern: /(\S+\.so\S*): (?:invalid ELF header|file too short|wrong ELF class)/,
+		pattern: /(?<!\S)([^\s:]+): (?:invalid ELF header|file too short|wrong ELF class)/,
 		fix: "{1} is no library for this machine: build it on the host's system. If it is in the repository, check that Git LFS files are fetched (`lfs: true` of actions/checkout).",
 		example: "ImportError: /srv/app/native.so: file too short"
 	},
@@ -46366,20 +46236,6 @@ const systemHints = [
 		example: "ValueError: invalid literal for int() with base 10: ''"
 	},
 	{
-		id: "none-variable",
-		pattern: /^TypeError: (?:(?:int|float)\(\) argument must be|expected str, bytes or os\.PathLike object,).* not '?NoneType/,
-		cause: "A value is missing, most often a variable of the environment: {line}",
-		fix: "See which one {place} reads, and set it with `cutover env set {app} NAME`, or in `env` of cutover.yml. `cutover env list {app}` shows what is set.",
-		example: "TypeError: int() argument must be a string, a bytes-like object or a real number, not 'NoneType'"
-	},
-	{
-		id: "may-not-listen",
-		pattern: /^PermissionError: \[Errno 13\] Permission denied$|error while attempting to bind on address .*permission denied|Can't connect to \('[^']*', \d{1,3}\)/,
-		cause: "The app may not listen at that address: {line}",
-		fix: "Ports below 1024 are root's, and the app is another user: let it listen where `{socket}` or `{port}` of `server.command` says. nginx has the ports 80 and 443.",
-		example: "ERROR:    [Errno 13] error while attempting to bind on address ('127.0.0.1', 80): permission denied"
-	},
-	{
 		id: "no-such-script",
 		pattern: /can't open file '([^']+)'/,
 		fix: "The release has no such file: commit it, see `exclude` in cutover.yml, or correct the command. Its path counts from the project's top.",
@@ -46387,7 +46243,7 @@ const systemHints = [
 	},
 	{
 		id: "unbound-variable",
-		pattern: /(\w+): (?:unbound variable|parameter not set)/,
+		pattern: /\b(\w+): (?:unbound variable|parameter not set)/,
 		anywhere: "if nothing else",
 		cause: "The environment has no variable {1}: {line}",
 		fix: "Set it on the host with `cutover env set {app} {1}`, or in `env` of cutover.yml if it is no secret.",
@@ -46414,20 +46270,6 @@ const toolHints = [
 		anywhere: "always",
 		fix: "Write `*.sh text eol=lf` into .gitattributes, run `git add --renormalize .`, commit and push.",
 		example: "cutover: cannot start: ./start.sh has Windows line ends"
-	},
-	{
-		id: "cannot-execute",
-		pattern: /failed to execute (\.?[\w.-]*\/\S+): No such file or directory/,
-		cause: "The system cannot start {1}: {line}",
-		fix: "Either the release has no such file, or its first line names a program that does not exist: with Windows line ends none does. Write `*.sh text eol=lf` into .gitattributes, run `git add --renormalize .`, commit and push.",
-		example: "prlimit: failed to execute ./crlf.sh: No such file or directory"
-	},
-	{
-		id: "cannot-find",
-		pattern: /failed to execute (\S+): No such file or directory/,
-		cause: "There is no program {1} on the PATH: {line}",
-		fix: "Add what has {1} to the requirements, correct the command in cutover.yml, or install {1} on the host.",
-		example: "prlimit: failed to execute nosuchprogram: No such file or directory"
 	},
 	{
 		id: "not-executable",
@@ -46612,22 +46454,6 @@ const pythonHints = [
 		example: "ImproperlyConfigured: Set the DATABASE_URL environment variable"
 	},
 	{
-		id: "starlette-variable",
-		pattern: /^KeyError: "Config '([A-Z][A-Z0-9_]*)' is missing/,
-		cause: "The environment has no variable {1}: {line}",
-		fix: variable,
-		runnerFix: runnerVariable,
-		example: "KeyError: \"Config 'API_TOKEN' is missing, and has no default.\""
-	},
-	{
-		id: "settings-class",
-		pattern: /ValidationError: \d+ validation errors? for \w*(?:[Ss]etting|[Cc]onf|[Ee]nv)\w*: (\w+) [Ff]ield required/,
-		cause: "The environment has no variable {variable}: {line}",
-		fix: "Set it on the host with `cutover env set {app} {variable}`, or in `env` of cutover.yml if it is no secret; with an `env_prefix` it begins with that.",
-		runnerFix: runnerVariable,
-		example: "ValidationError: 1 validation error for Settings: secret_key Field required [type=missing, input_value={}, input_type=dict]"
-	},
-	{
 		id: "missing-variable",
 		pattern: /^KeyError: '([A-Z][A-Z0-9_]*)'/,
 		cause: "The environment has no variable {1}: {line}",
@@ -46681,33 +46507,11 @@ const pythonHints = [
 		example: "Unknown command: 'frobnicate'"
 	},
 	{
-		id: "env-file",
-		pattern: /^FileNotFoundError: \[Errno 2\] No such file or directory: '([^']*\.env\b[^'/]*)'/,
-		cause: "The release has no {1}, and secrets do not belong into the repository: {line}",
-		fix: "Set each of its variables with `cutover env set {app} NAME`, and let {place} read the environment if the file is not there.",
-		runnerFix: "Set its variables in `env` of this step, and let {place} read the environment if the file is not there.",
-		example: "FileNotFoundError: [Errno 2] No such file or directory: '.env'"
-	},
-	{
 		id: "missing-file",
 		pattern: /^FileNotFoundError: \[Errno 2\] No such file or directory: '([^']+)'/,
 		fix: "The release has no such file: commit it, see `exclude` in cutover.yml, or use a path in $CUTOVER_SHARED.",
 		runnerFix: "Correct the path, or make the file in a step before this one.",
 		example: "FileNotFoundError: [Errno 2] No such file or directory: '/etc/shadow2/x'"
-	},
-	{
-		id: "missing-distribution",
-		pattern: /DistributionNotFound: The '([\w.-]+)\S*' distribution was not found|PackageNotFoundError: (?:No package metadata was found for )?(\S+)/,
-		fix: "Add {1} to the requirements. If that is the project itself, install it too: write `.` into the requirements.",
-		runnerFix: "Install the project's requirements in a step before this one: the command runs in the workflow.",
-		example: "DistributionNotFound: The 'celery' distribution was not found and is required by the application"
-	},
-	{
-		id: "missing-extra",
-		pattern: /"?\b([\w.-]+)"? (?:to be|must be) installed/,
-		fix: "Add {1} to the requirements.",
-		runnerFix: "Add {1} to the requirements, and install them in a step before this one.",
-		example: "RuntimeError: Form data requires \"python-multipart\" to be installed."
 	},
 	{
 		id: "missing-module",
@@ -46744,17 +46548,10 @@ const pythonHints = [
 		example: "TypeError: FastAPI.__call__() missing 1 required positional argument: 'send'"
 	},
 	{
-		id: "factory-argument",
-		pattern: /(?:^TypeError: |app factory: )(\w*(?:create|make|factory|build|get)\w*|make)\(\) missing \d+ required (?:positional|keyword-only) arguments?: '(?!environ|start_response|scope|receive|send)/,
-		cause: "The function that makes the application wants an argument, and gets none: {line}",
-		fix: "Give the argument a default in {1}(). gunicorn also takes a value from cutover.yml: `app: module:{1}(\"production\")`.",
-		example: "TypeError: create_app() missing 1 required positional argument: 'config'"
-	},
-	{
 		id: "factory-not-called",
 		pattern: /^TypeError: (\w*(?:create|make|factory|build|get)\w*|make)\(\) (?:takes|missing|got)/,
 		cause: "The server got a function that makes the application, and not the application: {line}",
-		fix: "Write the call where cutover.yml names the application: `app: module:{1}()`.",
+		fix: "Write the call into `server.app` of cutover.yml: `module:{1}()`.",
 		example: "TypeError: create_app() takes from 0 to 1 positional arguments but 2 were given"
 	},
 	{
@@ -46872,7 +46669,7 @@ function packageOf(module) {
 }
 // shared/causes/traceback.ts
 /** pip puts what a package's build printed behind spaces. */
-const start$1 = /^(\s*)(?:.*\S\s+)?Traceback \(most recent call last\):\s*$/;
+const start$1 = /^(\s*)(?:.*\S )?Traceback \(most recent call last\):\s*$/;
 const frameLine = /^\s*File "(.+)", line (\d+)/;
 /** At the beginning of a line: a class's name, with the modules that it is from. */
 const raisedLine = /^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(: .*)?$/;
@@ -46886,23 +46683,21 @@ const passing = /* @__PURE__ */ new Set([
 	"HaltServer",
 	"GeneratorExit"
 ]);
-/** uvicorn removes its socket in the end, although it has none yet if the application did not start. */
-const ownSocket = /^FileNotFoundError: .*\bweb-\d+\.sock'$/;
 /** The last traceback of a log. Of exceptions that caused each other Python prints the last one last. */
 function lastTraceback(lines, projectFile) {
 	for (let index = lines.length - 1; index >= 0; index--) {
 		const [, indent] = start$1.exec(lines[index] ?? "") ?? [];
 		if (indent === void 0) continue;
 		const raised = parse$1(lines.slice(index + 1).map((line) => line.startsWith(indent) ? line.slice(indent.length) : line), projectFile);
-		if (raised !== void 0 && !follows(raised.exception)) return raised;
+		if (raised !== void 0 && !passing.has(shortName(raised.exception))) return raised;
 	}
 	return syntaxError(lines, projectFile) ?? headless(lines, projectFile);
 }
 /** The end of a traceback whose beginning is not among the last lines of a log. */
 function headless(lines, projectFile) {
 	const end = lines.findLastIndex((line, index) => {
-		const [, name, message] = raisedLine.exec(line) ?? [];
-		if (name === void 0 || !/^[A-Z]\w+$/.test(lastPart(name)) || follows(`${lastPart(name)}${message ?? ""}`)) return false;
+		const [, name] = raisedLine.exec(line) ?? [];
+		if (name === void 0 || !/^[A-Z]\w+$/.test(lastPart(name)) || passing.has(lastPart(name))) return false;
 		return lines.slice(Math.max(0, index - 3), index).some((above) => frameLine.test(above));
 	});
 	if (end === -1) return void 0;
@@ -46924,10 +46719,9 @@ function parse$1(lines, projectFile) {
 	if (name === void 0) return void 0;
 	const next = lines[end + 1];
 	const text = message ?? (next?.startsWith("  ") === true ? `: ${next.trim()}` : "");
-	const more = /\bvalidation errors? for /.test(text) ? `: ${lines.slice(end + 1, end + 3).map((line) => line.trim()).join(" ")}` : "";
 	const frame = innermost(lines.slice(0, end), projectFile);
 	return {
-		exception: `${lastPart(name)}${text}${more}`,
+		exception: `${lastPart(name)}${text}`,
 		...frame !== void 0 && { frame }
 	};
 }
@@ -46938,12 +46732,12 @@ function innermost(lines, projectFile) {
 		const file = path === void 0 ? void 0 : projectFile(path);
 		return file === void 0 ? [] : [{
 			file: ownText(file),
-			line: Math.max(1, Number(line))
+			line: Number(line)
 		}];
 	}).at(-1);
 }
-function follows(exception) {
-	return passing.has(exception.split(":", 1)[0] ?? "") || ownSocket.test(exception);
+function shortName(exception) {
+	return exception.split(":", 1)[0] ?? "";
 }
 /** `django.core.exceptions.ImproperlyConfigured` is known by its last part. */
 function lastPart(name) {
@@ -46957,8 +46751,8 @@ const longestLine$1 = 2e3;
 const prefixes = /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[[A-Z]+\] |\[\d{4}-\d\d-\d\d [\d:,]+: [A-Z]+\/[\w-]+\] |(?:ERROR|CRITICAL): {3,}|cutover: cannot start: )/;
 /** `django.db.utils.OperationalError` is known by its last part. */
 const qualified = /^(?:[a-z_]\w*\.)+(?=[A-Z]\w*(?:Error|Exception|Configured|NotFound)\b)/;
-/** What a server, or cutover's own launcher, prints of itself while all is well. */
-const ordinary = /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[INFO\] |INFO: {5}|\[\d{4}-\d\d-\d\d [\d:,]+: INFO\/|cutover: (?!cannot start))/;
+/** What a server prints of itself while all is well. */
+const ordinary = /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[INFO\] |INFO: {5}|\[\d{4}-\d\d-\d\d [\d:,]+: INFO\/)/;
 /** Lines that follow from another failure, in words that look like one. */
 const consequence = /^(?:Reason: (?:Worker|App) failed|Worker \(pid:\d+\) (?:exited|was sent)|Shutting down|unable to load app 0|\*\*\* |Try '|Usage:|npm (?:ERR!|error) A complete log|\[notice\]|note: |hint: |╰|WARNING|INFO|DEBUG|Exception ignored|Exception in (?:worker|ASGI)|Worker with pid \d+ was terminated due to signal (?!9$)|Unable to load celery application|Error: Invalid value for '-A')/i;
 const looksLikeError = /\b(?:errors?|there is no|not executable|Windows line ends|no shell reads|[A-Z]\w*Error|[A-Z]\w*Exception|fatal|failed|cannot|could not|can't|not found|denied|no such|refused|invalid|missing|unable|unknown command|killed|has no attribute|was terminated due to)\b/i;
@@ -47013,11 +46807,9 @@ function explained$1(said, hint, raised, { app, where }) {
 		"{1}": group,
 		"{app}": app,
 		"{line}": withFrame(said, raised),
-		"{package}": packageOf(group),
-		"{variable}": group.toUpperCase(),
-		"{place}": placeOf$1(raised)
+		"{package}": packageOf(group)
 	};
-	const fill = (text) => text.replace(/\{\w+\}/g, (name) => values[name] ?? name);
+	const fill = (text) => text.replace(/\{(?:1|app|line|package)\}/g, (name) => values[name] ?? name);
 	const fix = where === "runner" ? hint.runnerFix ?? hint.fix : hint.fix;
 	return {
 		line: cut(fill(hint.cause ?? "{line}")),
@@ -47034,10 +46826,6 @@ function unexplained(said, raised) {
 		frame,
 		fix: `Correct ${frame.file}, line ${frame.line}, and deploy again.`
 	};
-}
-function placeOf$1(raised) {
-	const frame = raised?.frame;
-	return frame === void 0 ? "the code" : `${frame.file}, line ${frame.line}`;
 }
 function withFrame(said, raised) {
 	const frame = raised?.frame;
@@ -47161,10 +46949,10 @@ function describeDetection({ server, extra, why }) {
 		added
 	].filter(Boolean).join(", ")} (${[...new Set(why)].join(", ")}).`;
 }
-function kindUnknown(file, { candidates, looked, reasons }) {
+function kindUnknown(file, { candidates, looked }) {
 	const several = candidates.map(describeCandidate);
 	const [first, second] = candidates;
-	return new CutoverError("kind_unknown", `${file} names no server.kind, and ${first === void 0 ? `the project does not show one. ${[...reasons, ""].join(" ")}Looked for: ${looked.join("; ")}.` : second === void 0 ? `what the project shows cannot start as it is: ${several.join("; ")}.` : `the project shows more than one: ${several.join("; ")}.`}`, {
+	return new CutoverError("kind_unknown", `${file} names no server.kind, and ${first === void 0 ? `the project does not show one. Looked for: ${looked.join("; ")}.` : second === void 0 ? `what the project shows cannot start as it is: ${several.join("; ")}.` : `the project shows more than one: ${several.join("; ")}.`}`, {
 		unchanged: "Nothing was sent.",
 		fix: `Write it into ${file}, such as: server: { ${line(first ?? {
 			kind: "gunicorn",
@@ -47206,7 +46994,9 @@ function isTexts(value) {
 async function readConfig(directory, name, onDetected = () => {}) {
 	let text;
 	try {
-		text = await readFile(join(directory, name), "utf8");
+		const file = join(directory, name);
+		if (!(await stat$1(file)).isFile()) throw Object.assign(/* @__PURE__ */ new Error("it is no file"), { code: "EISDIR" });
+		text = await readFile(file, "utf8");
 	} catch (cause) {
 		const { code } = cause;
 		if (code !== "ENOENT" && code !== "ENOTDIR") throw unreadable(name, cause);
@@ -47849,6 +47639,7 @@ function walkFiles({ root, directory, area, exclude }) {
 		area,
 		rules,
 		files: [],
+		directories: 0,
 		outside: [],
 		refused: []
 	};
@@ -47875,6 +47666,7 @@ function listed(what, places) {
 }
 /** @param parents the real paths of the directories above: meeting one of them again would be a cycle */
 function walkDirectory(walk, real, relative, parents) {
+	if (++walk.directories > manifestLimits.directories) throw tooMany(manifestLimits.directories, "folders, counting those behind links");
 	for (const entry of reading(relative || real, () => readdirSync(real, { withFileTypes: true }))) {
 		const path = relative === "" ? entry.name : `${relative}/${entry.name}`;
 		if (entry.isSymbolicLink()) walkSymlink(walk, join(real, entry.name), path, parents);
@@ -47923,14 +47715,17 @@ function addFile(walk, source, relative, known) {
 		walk.refused.push(`${JSON.stringify(relative)}: ${fault}`);
 		return;
 	}
-	if (walk.files.length >= manifestLimits.files) throw new CutoverError("path_not_allowed", `The project has more than ${manifestLimits.files} files.`, {
-		unchanged: "Nothing was sent.",
-		fix: "Leave out what the app does not need with `exclude` in cutover.yml."
-	});
+	if (walk.files.length >= manifestLimits.files) throw tooMany(manifestLimits.files, "files");
 	walk.files.push({
 		path,
 		source,
 		mode: (stats.mode & 64) === 0 ? 420 : 493
+	});
+}
+function tooMany(limit, what) {
+	return new CutoverError("path_not_allowed", `The project has more than ${limit} ${what}.`, {
+		unchanged: "Nothing was sent.",
+		fix: "Leave out what the app does not need with `exclude` in cutover.yml."
 	});
 }
 // action/project/collectstatic.ts
@@ -48060,219 +47855,6 @@ function missingFolder(config, entry) {
 		unchanged: "Nothing was sent.",
 		fix: "`from` must be the folder that the command writes to; for Django, STATIC_ROOT, relative to the project."
 	});
-}
-// action/runner/time.ts
-/** The time of this machine. */
-const realTime = {
-	elapsed: () => performance.now(),
-	after(ms, call, ref = true) {
-		const timer = setTimeout(call, ms);
-		if (!ref) timer.unref();
-		return () => clearTimeout(timer);
-	}
-};
-/** @throws the signal's reason as soon as it is aborted */
-function sleep(time, ms, signal) {
-	return new Promise((resolve, reject) => {
-		if (signal.aborted) return reject(signal.reason);
-		const stop = time.after(ms, () => {
-			signal.removeEventListener("abort", abort);
-			resolve();
-		});
-		const abort = () => {
-			stop();
-			reject(signal.reason);
-		};
-		signal.addEventListener("abort", abort, { once: true });
-	});
-}
-/** A signal that is aborted after so many milliseconds. */
-function deadline(time, ms) {
-	const controller = new AbortController();
-	const expire = () => controller.abort(new DOMException(`the limit of ${ms / 1e3} s was reached`, "TimeoutError"));
-	time.after(ms, expire, false);
-	return controller.signal;
-}
-/** What `work` gives, or the signal's reason if that is aborted first. */
-async function unlessAborted(work, signal) {
-	const { promise, reject } = Promise.withResolvers();
-	const abort = () => reject(signal.reason);
-	if (signal.aborted) abort();
-	signal.addEventListener("abort", abort, { once: true });
-	try {
-		return await Promise.race([work, promise]);
-	} finally {
-		signal.removeEventListener("abort", abort);
-		work.catch(() => void 0);
-	}
-}
-// action/project/deploy-check.ts
-/** A project that takes longer to load is not waited for: this is advice. */
-const limitMs = 2e4;
-/** `manage.py shell` loads the settings as collectstatic does. What a thread of the project still does is not waited for. */
-const program = `
-import json, os, sys
-from django.conf import settings
-from django.core import checks
-found = [each for each in checks.run_checks(include_deployment_checks=True) if not each.is_silenced()]
-names = ["ALLOWED_HOSTS", "SECURE_SSL_REDIRECT", "SECURE_PROXY_SSL_HEADER", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"]
-values = {name: getattr(settings, name, None) for name in names}
-faults = [" ".join(str(each).split()) for each in found if each.level >= checks.ERROR]
-said = {"ids": [each.id for each in found], "faults": faults, "module": settings.SETTINGS_MODULE, "values": values}
-print("\\n@@" + json.dumps(said, default=str), flush=True)
-os._exit(0)
-`;
-const answer$1 = object({
-	ids: array(string().nullable()),
-	faults: array(string()),
-	module: string(),
-	values: object({
-		ALLOWED_HOSTS: array(string()),
-		SECURE_SSL_REDIRECT: boolean(),
-		SECURE_PROXY_SSL_HEADER: unknown(),
-		SESSION_COOKIE_SECURE: boolean(),
-		CSRF_COOKIE_SECURE: boolean()
-	})
-});
-/**
-* What Django's own `check --deploy` and its settings say that visitors would notice, with the place in the settings. Django is
-* asked where it collects static files, so that it can be imported.
-* @returns nothing for a project that is not Django's, or whose settings cannot be loaded here, or not in time
-* @throws the signal's reason if it is aborted
-*/
-async function deployCheck(config, context) {
-	const collect = config.static.map((entry) => argv(entry.collect ?? [])).find((words) => managePlace(words) >= 0);
-	const module = collect && settingsModule(config, context.directory);
-	if (collect === void 0 || module === void 0) return [];
-	const said = await ask(collect, module, config, context);
-	if (said === void 0) return [];
-	const manage = collect[managePlace(collect)] ?? "";
-	const folder = manage.includes("/") ? manage.slice(0, manage.lastIndexOf("/")) : "";
-	const settings = readSettings(context.directory, folder, said.module);
-	const place = (name) => placeOf(context.directory, settings?.where[name]);
-	return [...[
-		...said.ids.includes("security.W018") && settings?.debug !== true ? debugNotice() : [],
-		...hostNotices(config, said),
-		...httpNotices(config, said)
-	].map(({ setting, message }) => ({
-		...place(setting),
-		message
-	})), ...said.faults.slice(0, 3).map((fault) => ({ message: `Django's check fails: ${fault}` }))];
-}
-const managePlace = (words) => words[words.indexOf("collectstatic") - 1]?.endsWith("manage.py") === true ? words.indexOf("collectstatic") - 1 : -1;
-/** The settings that visitors get: manage.py may have others, for developing. */
-function settingsModule(config, directory) {
-	const { DJANGO_SETTINGS_MODULE: given, PYTHONPATH: path = "" } = config.env;
-	if (given !== void 0) return given;
-	const module = config.server.app?.split(":")[0]?.replaceAll(".", "/") ?? "";
-	const file = [
-		path,
-		"",
-		"src"
-	].map((base) => join(directory, base, `${module}.py`)).find((each) => existsSync(each));
-	const text = file === void 0 ? "" : readFileSync(file, "utf8");
-	return /DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']/.exec(text)?.[1];
-}
-async function ask(collect, module, config, { directory, env, bin, exec, time, signal }) {
-	const inherited = withoutSecrets(env);
-	const path = [bin, inherited.PATH].filter((part) => part !== void 0).join(delimiter);
-	const [name = ""] = collect;
-	const found = findProgram(name, path, directory) ?? findProgram("python3", path, directory);
-	if (found === void 0) return void 0;
-	const words = [
-		...collect.slice(1, managePlace(collect) + 1),
-		"shell",
-		"-c",
-		program
-	];
-	const limit = deadline(time, limitMs);
-	try {
-		const { stdout } = await exec({
-			argv: [found, ...words],
-			cwd: directory,
-			env: {
-				...inherited,
-				...config.env,
-				DJANGO_SETTINGS_MODULE: module,
-				PATH: path
-			},
-			signal: AbortSignal.any([signal, limit])
-		});
-		return answer$1.parse(JSON.parse(stdout.split("@@").at(-1) ?? ""));
-	} catch (thrown) {
-		signal.throwIfAborted();
-		if (limit.aborted || thrown instanceof SyntaxError || thrown instanceof ZodError) return void 0;
-		throw thrown;
-	}
-}
-function debugNotice() {
-	return [{
-		setting: "DEBUG",
-		message: `DEBUG is True, so visitors see the source and the settings at each error: let the settings read it from the environment, with False as the default`
-	}];
-}
-function hostNotices(config, { ids, values: { ALLOWED_HOSTS: allowed } }) {
-	const setting = "ALLOWED_HOSTS";
-	const names = (siteOf(config).server_name ?? []).filter((name) => /^[a-z0-9]/.test(name));
-	const refused = names.filter((name) => !allowed.some((pattern) => admitsHost(pattern, name)));
-	if (refused.length > 0) {
-		const fix = `write ${setting} = [${names.map((name) => `"${name}"`).join(", ")}]`;
-		return [{
-			setting,
-			message: `${setting} lacks ${refused.join(", ")}, so Django answers 400 to visitors there: ${fix}`
-		}];
-	}
-	if (names.length > 0 || !ids.includes("security.W020")) return [];
-	return [{
-		setting,
-		message: `${setting} is empty, so Django answers 400 to every visitor: ${`write ${setting} = ["shop.example.com"], with the site's own domain`}`
-	}];
-}
-/** As Django compares them. */
-function admitsHost(pattern, host) {
-	const wanted = pattern.toLowerCase();
-	if (wanted.startsWith(".")) return host === wanted.slice(1) || host.endsWith(wanted);
-	return wanted === "*" || wanted === host;
-}
-/** Servers that tell the app by themselves whether the visitor came by https. */
-const tellsScheme = /* @__PURE__ */ new Set([
-	"gunicorn",
-	"uwsgi",
-	"uvicorn",
-	"daphne",
-	"waitress"
-]);
-function httpNotices(config, { values }) {
-	const setting = "SECURE_SSL_REDIRECT";
-	if (siteOf(config).listen?.every((address) => !/ ssl$/.test(String(address)) && portOf(address) !== 443) === true) {
-		const fix = "add \"443 ssl\" to site.listen";
-		const cookies = ["SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"].filter((name) => values[name]);
-		const none = `the site listens without TLS: ${fix}, unless a load balancer in front of it has the certificate`;
-		return [...values[setting] ? [{
-			setting,
-			message: `${setting} sends every visitor to https, and ${none}`
-		}] : [], ...cookies.map((name) => ({
-			setting: name,
-			message: `${name} is True, so browsers keep no such cookie and nobody can log in, since ${none}`
-		}))];
-	}
-	if (!values[setting] || values.SECURE_PROXY_SSL_HEADER || tellsScheme.has(config.server.kind)) return [];
-	return [{
-		setting,
-		message: `${setting} without SECURE_PROXY_SSL_HEADER sends visitors round in a circle, since TLS ends at nginx: write SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")`
-	}];
-}
-/** A file and a line of `shop/settings.py:12`. */
-function placeOf(directory, where) {
-	const [, file = "", number = ""] = /^(.+):(\d+)$/.exec(where ?? "") ?? [];
-	if (file === "") return { unsure: true };
-	const line = Number(number);
-	const text = readFileSync(join(directory, file), "utf8").split("\n")[line - 1] ?? "";
-	return {
-		file,
-		line,
-		.../environ|getenv|\bconfig\(|\benv\b/.test(text) && { unsure: true }
-	};
 }
 // action/bundle/read-files.ts
 /** How much content is kept in memory from hashing to packing: all of a usual project, a part of a huge one. */
@@ -48772,7 +48354,7 @@ function statOf(place) {
 }
 function readIfFile(place) {
 	try {
-		return readFileSync(place);
+		return statOf(place)?.isFile() === true ? readFileSync(place) : void 0;
 	} catch {
 		return;
 	}
@@ -52643,7 +52225,7 @@ var Batch = class {
 async function writeBundle({ manifest, files, path, signal }) {
 	if (manifest.bytes.length > manifestLimits.bytes) throw tooMuchToList(manifest.bytes.length);
 	const compress = createZstdCompress({
-		params: { [constants$2.ZSTD_c_compressionLevel]: 3 },
+		params: { [constants$3.ZSTD_c_compressionLevel]: 3 },
 		chunkSize: 1048576
 	});
 	const archive = Readable.from(tarBytes(manifest, files), { highWaterMark: 2 });
@@ -52992,25 +52574,15 @@ async function collectWhileReading(job, config, wheels) {
 			...context,
 			bin
 		});
-		const failed = new AbortController();
-		const signal = AbortSignal.any([context.signal, failed.signal]);
-		const checking = deployCheck(config, {
+		startAdvice(job, {
 			...context,
 			bin,
-			signal,
 			time: job.effects.time
-		});
+		}, collecting);
 		const early = readEarly(job, wheels?.files);
-		collecting.catch((thrown) => failed.abort(thrown));
-		const [noticed] = await Promise.all([checking, collecting]);
-		sayNoticed(job, noticed);
+		await collecting;
 		return early;
 	});
-}
-/** What the hosts' environment may decide otherwise is no annotation: it would be there at each deploy. */
-function sayNoticed(job, noticed) {
-	warnOf(job, noticed.filter(({ unsure }) => unsure !== true));
-	for (const { message } of noticed.filter(({ unsure }) => unsure === true)) job.effects.log.line(`Unless the environment on the hosts says otherwise: ${message}.`);
 }
 /**
 * The programs of an environment with the app's packages, for the collect commands.
@@ -56213,6 +55785,14 @@ function given(values) {
 */
 async function run(inputs, effects, report) {
 	const job = await readJob(inputs, effects, report);
+	try {
+		await carryOutJob(job);
+	} finally {
+		await sayAdvice(job);
+	}
+}
+async function carryOutJob(job) {
+	const { inputs } = job;
 	if (sendsBundle(inputs)) job.early = await checkProject(job, () => readEarly(job));
 	if (inputs.dryRun) {
 		const bundle = await pack(job);
@@ -56244,7 +55824,8 @@ async function readJob(inputs, effects, report) {
 		config,
 		at,
 		directory,
-		early: []
+		early: [],
+		advice: Promise.resolve([])
 	};
 }
 /** One HostDeploy for each host. Nothing is sent yet. */
@@ -56514,6 +56095,9 @@ async function* linesOf(stream) {
 /** Takes name and password out of addresses, as pip and git print them. A name without a password may be a token. */
 const maskUrls = (text) => text.replace(/\b([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/@'"]+@/gi, "$1***@");
 // action/runner/exec.ts
+const { priority } = constants$1;
+const kept = 65536;
+const longestStdout = 67108864;
 /** For what is still in the pipes when the program has ended. */
 const lastLinesMs = 1e3;
 /**
@@ -56521,7 +56105,7 @@ const lastLinesMs = 1e3;
 * build started. @actions/exec cannot do that: it takes no signal and does not give out the process. It runs git, which
 * needs neither.
 */
-const execute = async ({ argv, cwd, env, onLine, signal }) => {
+const execute = async ({ argv, cwd, env, onLine, signal, inBackground }) => {
 	signal.throwIfAborted();
 	const [program, ...args] = argv;
 	const options = {
@@ -56546,17 +56130,21 @@ const execute = async ({ argv, cwd, env, onLine, signal }) => {
 			output: ""
 		};
 	}
+	if (inBackground === true) yieldTo(child.pid);
 	const stop = () => killGroup(child.pid);
 	signal.addEventListener("abort", stop, { once: true });
 	const stdout = [];
+	let room = longestStdout;
 	let output = "";
 	const keep = (said) => {
 		const line = maskUrls(said);
-		output = `${output}${line}\n`.slice(-65536);
+		output += `${line}\n`;
+		if (output.length > 2 * kept) output = output.slice(-65536);
 		onLine?.(line);
 	};
 	const lines = Promise.allSettled([readLines(child.stdout, (line) => {
-		stdout.push(line);
+		room -= line.length + 1;
+		if (room >= 0) stdout.push(line);
 		keep(line);
 	}), readLines(child.stderr, keep)]);
 	try {
@@ -56569,7 +56157,7 @@ const execute = async ({ argv, cwd, env, onLine, signal }) => {
 		return {
 			...end,
 			stdout: stdout.join("\n"),
-			output
+			output: output.slice(-65536)
 		};
 	} finally {
 		signal.removeEventListener("abort", stop);
@@ -56599,6 +56187,12 @@ function notStarted(program, thrown) {
 }
 async function readLines(stream, each) {
 	for await (const line of linesOf(stream)) each(line);
+}
+function yieldTo(pid) {
+	if (pid === void 0) return;
+	try {
+		setPriority(pid, priority.PRIORITY_LOW);
+	} catch {}
 }
 function killGroup(pid) {
 	if (pid === void 0) return;
