@@ -4,6 +4,7 @@ import type { ReadFile } from "./bundle/read-files.ts";
 import type { AgentClient } from "./client/agent-client.ts";
 import type { Inputs } from "./inputs.ts";
 import type { ReadConfig } from "./project/config.ts";
+import type { Noticed } from "./project/warning.ts";
 import type { JobReport } from "./report/job-report.ts";
 import type { Exec } from "./runner/exec.ts";
 import type { Log } from "./runner/log.ts";
@@ -38,6 +39,8 @@ export interface Job {
   directory: string;
   /** Files of it that were read before anything was built. One that has changed since then is read again. */
   early: ReadFile[];
+  /** What visitors would notice. It is said when the job ends. */
+  advice: Promise<Noticed[]>;
 }
 
 /** Does one step of the Action itself: a line in the log, with a group for what it prints, and a time in the report. */

@@ -13,6 +13,7 @@ import { planOf } from "./hosts/waves.ts";
 import { builtHere, checkWheels } from "./hosts/wheel-fit.ts";
 import type { Inputs } from "./inputs.ts";
 import { type Effects, inPhase, type Job } from "./job.ts";
+import { sayAdvice } from "./project/advice.ts";
 import { checkProject } from "./project/check-project.ts";
 import { readConfig, siteUrl } from "./project/config.ts";
 import type { VendoredWheels } from "./python/wheels.ts";
@@ -28,6 +29,15 @@ import type { TokenSource } from "./tokens/token-source.ts";
  */
 export async function run(inputs: Inputs, effects: Effects, report: JobReport): Promise<void> {
   const job = await readJob(inputs, effects, report);
+  try {
+    await carryOutJob(job);
+  } finally {
+    await sayAdvice(job);
+  }
+}
+
+async function carryOutJob(job: Job): Promise<void> {
+  const { inputs } = job;
   if (sendsBundle(inputs)) job.early = await checkProject(job, () => readEarly(job));
   if (inputs.dryRun) {
     const bundle = await pack(job);
@@ -54,7 +64,7 @@ async function readJob(inputs: Inputs, effects: Effects, report: JobReport): Pro
   const { config, at } = await readConfig(directory, inputs.config, (line) => effects.log.line(line));
   report.app = config.app;
   report.url = siteUrl(config);
-  return { inputs, effects, report, config, at, directory, early: [] };
+  return { inputs, effects, report, config, at, directory, early: [], advice: Promise.resolve([]) };
 }
 
 /** One HostDeploy for each host. Nothing is sent yet. */

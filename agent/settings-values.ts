@@ -177,7 +177,7 @@ export const access = z
     password_file: hostPath
       .optional()
       .describe(
-        "Names and passwords, as `htpasswd` writes them. nginx's workers must be able to read it, and nobody else should.",
+        "Names and passwords, as `htpasswd` writes them. nginx's workers must be able to read it, and nobody else should. It lies where only root may write.",
       ),
     realm: z
       .string()

@@ -5,9 +5,9 @@ import { argv } from "../../shared/command.ts";
 import type { Config } from "../../shared/config.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { inPhase, type Job } from "../job.ts";
+import { startAdvice } from "../project/advice.ts";
 import { warnOf } from "../project/check-project.ts";
 import { collectStatic } from "../project/collectstatic.ts";
-import { deployCheck, type Noticed } from "../project/deploy-check.ts";
 import { checkServerAppPacked } from "../project/server-app.ts";
 import { suspectFiles } from "../project/suspect-files.ts";
 import type { PackFile } from "../project/walk.ts";
@@ -89,26 +89,11 @@ async function collectWhileReading(job: Job, config: Config, wheels?: VendoredWh
     const bin = wheels && (await programsFor(config, wheels, context));
     // The first command has started when this returns. Reading blocks this process, but not the command.
     const collecting = collectStatic(config, { ...context, bin });
-    const failed = new AbortController();
-    const signal = AbortSignal.any([context.signal, failed.signal]);
-    const checking = deployCheck(config, { ...context, bin, signal, time: job.effects.time });
+    startAdvice(job, { ...context, bin, time: job.effects.time }, collecting);
     const early = readEarly(job, wheels?.files);
-    collecting.catch((thrown: unknown) => failed.abort(thrown));
-    const [noticed] = await Promise.all([checking, collecting]);
-    sayNoticed(job, noticed);
+    await collecting;
     return early;
   });
-}
-
-/** What the hosts' environment may decide otherwise is no annotation: it would be there at each deploy. */
-function sayNoticed(job: Job, noticed: Noticed[]): void {
-  warnOf(
-    job,
-    noticed.filter(({ unsure }) => unsure !== true),
-  );
-  for (const { message } of noticed.filter(({ unsure }) => unsure === true)) {
-    job.effects.log.line(`Unless the environment on the hosts says otherwise: ${message}.`);
-  }
 }
 
 /**

@@ -1,13 +1,13 @@
 import { t as withoutSecrets } from "./main.mjs";
 import { createRequire } from "node:module";
 import Br, { accessSync, closeSync, constants, createReadStream, createWriteStream, existsSync, fstatSync, lstatSync, mkdirSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, realpathSync, stat, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { constants as constants$1, setPriority, tmpdir } from "node:os";
 import Pr, { basename, delimiter, dirname, isAbsolute, join, normalize, posix, relative, resolve, sep, win32 } from "node:path";
 import * as os$2 from "os";
 import os, { EOL } from "os";
 import * as crypto$1 from "crypto";
 import * as fs$1 from "fs";
-import I, { constants as constants$1, promises } from "fs";
+import I, { constants as constants$2, promises } from "fs";
 import * as path from "path";
 import ar, { dirname as dirname$1, parse } from "path";
 import * as http from "http";
@@ -21,13 +21,13 @@ import Cs, { Readable } from "node:stream";
 import { promisify } from "node:util";
 import { EventEmitter as EventEmitter$1, once } from "node:events";
 import { connect } from "node:tls";
-import { constants as constants$2, createZstdCompress, gunzip, zstdCompress, zstdDecompress } from "node:zlib";
+import { constants as constants$3, createZstdCompress, gunzip, zstdCompress, zstdDecompress } from "node:zlib";
 import { createHash, hash, randomBytes, randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { StringDecoder } from "string_decoder";
 import * as child$1 from "child_process";
 import { setTimeout as setTimeout$1 } from "timers";
-import ro, { mkdir, readFile, readdir, rm, stat as stat$1, writeFile } from "node:fs/promises";
+import ro, { mkdir, readFile, readdir, rename, rm, stat as stat$1, writeFile } from "node:fs/promises";
 import { Buffer as Buffer$1 } from "buffer";
 import { execFile, spawn, spawnSync } from "node:child_process";
 import { pipeline } from "node:stream/promises";
@@ -16929,7 +16929,7 @@ var Summary = class {
 			const pathFromEnv = process.env[SUMMARY_ENV_VAR];
 			if (!pathFromEnv) throw new Error(`Unable to find environment variable for $${SUMMARY_ENV_VAR}. Check if your runtime environment supports job summaries.`);
 			try {
-				yield access(pathFromEnv, constants$1.R_OK | constants$1.W_OK);
+				yield access(pathFromEnv, constants$2.R_OK | constants$2.W_OK);
 			} catch (_a) {
 				throw new Error(`Unable to access summary file: '${pathFromEnv}'. Check if the file has correct read/write permissions.`);
 			}
@@ -17230,7 +17230,7 @@ var __awaiter$5 = function(thisArg, _arguments, P, generator) {
 		step((generator = generator.apply(thisArg, _arguments || [])).next());
 	});
 };
-const { chmod, copyFile, lstat, mkdir: mkdir$1, open: open$1, readdir: readdir$1, rename, rm: rm$1, rmdir, stat: stat$2, symlink, unlink } = fs$1.promises;
+const { chmod, copyFile, lstat, mkdir: mkdir$1, open: open$1, readdir: readdir$1, rename: rename$1, rm: rm$1, rmdir, stat: stat$2, symlink, unlink } = fs$1.promises;
 const IS_WINDOWS$1 = process.platform === "win32";
 fs$1.constants.O_RDONLY;
 function exists(fsPath) {
@@ -25332,7 +25332,7 @@ const longestTimeoutMs = 20736e5;
 const limit = duration.transform(milliseconds);
 const hostCount = string().regex(/^\d{0,3}$/, "must be a number of hosts").transform((text) => text === "" ? void 0 : Number(text));
 const trueOrFalse = _enum(["true", "false"], { error: "must be true or false" }).transform((text) => text === "true");
-const schema = object({
+const schema$1 = object({
 	hosts: string().transform((text) => text.split(/[\n,]/).map((line) => line.trim())).transform((lines) => lines.filter((line) => line !== "")).pipe(array(host)),
 	config: string().min(1, "must name a file"),
 	"working-directory": string().min(1, "must name a directory"),
@@ -25395,7 +25395,7 @@ function readInputs(env) {
 		const text = env[`INPUT_${name.toUpperCase()}`]?.trim();
 		return [name, text === void 0 || text === "" ? fallback : text];
 	});
-	const result = schema.safeParse(Object.fromEntries(texts));
+	const result = schema$1.safeParse(Object.fromEntries(texts));
 	if (!result.success) throw refusal(result.error);
 	const { data } = result;
 	return {
@@ -25711,11 +25711,20 @@ function stays(before) {
 function bare(note) {
 	return note.replace(/\.$/, "");
 }
+// shared/hidden-characters.ts
+/**
+* Control characters of both sets, and what cannot be seen, turns the direction of writing around or breaks a line: two texts
+* that differ only in these look alike, and a name can seem to end otherwise than it does.
+*/
+const hidden = /[\p{Cc}\p{Default_Ignorable_Code_Point}\u2028\u2029\ufff9-\ufffb]/gu;
 // action/runner/log.ts
 const longestLine$2 = 4e3;
-/** Makes text one line of a log, without escape sequences and control characters: a carriage return would start a line. */
+/**
+* Makes text one line of a log, without escape sequences, control characters and what cannot be seen: a carriage return would
+* start a line, and a mark of direction could show a file under another name.
+*/
 function cleanLine(text) {
-	const clean = text.replace(/\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|.)/g, "").replace(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]/g, "");
+	const clean = text.replace(/\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|.)/g, "").replace(hidden, (mark) => mark === "	" ? mark : "");
 	return clean.length > longestLine$2 ? `${clean.slice(0, longestLine$2)} [...]` : clean;
 }
 function cleanLines(text) {
@@ -26720,7 +26729,7 @@ function manifestDigest(bytes) {
 const cacheDirectory = ".cutover";
 const marker = ".complete";
 /** How many directories stay: those of a few branches that are deployed in turns. */
-const kept$1 = 4;
+const kept$2 = 4;
 /**
 * Builds a directory, unless an earlier run has completed it. An interrupted build has no marker and starts again from
 * nothing.
@@ -26745,7 +26754,7 @@ async function prune(parent) {
 	const old = (await Promise.all((await readdir(parent)).map(async (name) => ({
 		name,
 		used: await usedAt(name)
-	})))).toSorted((a, b) => b.used - a.used).slice(kept$1);
+	})))).toSorted((a, b) => b.used - a.used).slice(kept$2);
 	await Promise.all(old.map(({ name }) => rm(join(parent, name), {
 		recursive: true,
 		force: true
@@ -26760,7 +26769,7 @@ async function hideFromGit(project) {
 }
 // action/bundle/manifest-cache.ts
 /** What a host may have live: the manifests of a few earlier jobs. */
-const kept = 8;
+const kept$1 = 8;
 /**
 * The manifests of earlier jobs, in the project's cache directory. A host whose live release is one of them need not send
 * the list of its files. What is read here is checked by the digest that is its name, since whoever can write into a cache
@@ -26805,7 +26814,7 @@ var ManifestCache = class {
 		const old = (await Promise.all(names.map(async (name) => ({
 			name,
 			at: await changed(name)
-		})))).toSorted((a, b) => b.at - a.at).slice(kept);
+		})))).toSorted((a, b) => b.at - a.at).slice(kept$1);
 		await Promise.all(old.map(({ name }) => rm(join(this.#directory, name), { force: true })));
 	}
 	#path(digest) {
@@ -29709,7 +29718,7 @@ function withoutPlace(words) {
 	let listens = "";
 	for (let index = 0; index < words.length; index++) {
 		const [option = "", inline] = (words[index] ?? "").split(/=(.*)/s);
-		const place = placeOf$1(option, inline ?? words[index + 1] ?? "");
+		const place = placeOf$2(option, inline ?? words[index + 1] ?? "");
 		if (place === void 0) rest.push(words[index] ?? "");
 		else {
 			listens = place === "" ? listens : place;
@@ -29722,7 +29731,7 @@ function withoutPlace(words) {
 	};
 }
 /** What stands for an option in an instance's line: nothing for a host; undefined if it does not say where to listen. */
-function placeOf$1(option, value) {
+function placeOf$2(option, value) {
 	if (!option.startsWith("-")) return void 0;
 	if (/(?:^|\]|[\w.]):\d{2,5}(?:,|$)/.test(value)) return `${option}=127.0.0.1:{port}`;
 	if (ports.includes(option)) return `${option}={port}`;
@@ -30292,7 +30301,8 @@ var PythonModules = class {
 	/** Whether a file has, or may have, this name: a star import or `__getattr__` can supply any. */
 	has(file, name) {
 		const text = this.#files.read(file) ?? "";
-		return new RegExp(`(?<!\\w)${name}(?!\\w)|import \\*|def __getattr__`).test(text);
+		const literal = name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+		return new RegExp(`(?<!\\w)${literal}(?!\\w)|import \\*|def __getattr__`).test(text);
 	}
 	/** What `name` in a file is; undefined if its text does not show it. */
 	meaning(file, name, depth = 0) {
@@ -37696,7 +37706,7 @@ function at$1(file, line) {
 }
 // shared/detect/sources/compose.ts
 const isTable$1 = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
-const largest$4 = 2e5;
+const largest$6 = 2e5;
 /** The compose files: those of production come first, those for developing and testing last. */
 function composeFiles(sources) {
 	const found = (sources.files.paths?.() ?? []).filter((path) => {
@@ -37732,7 +37742,7 @@ function isOurs(file, context, { files }) {
 function fromCompose(sources) {
 	const all = composeFiles(sources).map((file) => {
 		const text = sources.files.read(file) ?? "";
-		return text.length > largest$4 ? [] : servicesOf(text).filter(({ context }) => isOurs(file, context, sources)).map((each) => ofService(file, each, sources));
+		return text.length > largest$6 ? [] : servicesOf(text).filter(({ context }) => isOurs(file, context, sources)).map((each) => ofService(file, each, sources));
 	});
 	return all.find((file) => file.some(({ servers }) => servers.length > 0)) ?? all.find((file) => file.some(({ processes }) => processes.length > 0)) ?? [];
 }
@@ -43338,7 +43348,7 @@ var require_main = /* @__PURE__ */ __commonJSMin(((exports) => {
 }));
 // shared/detect/sources/dockerfile.ts
 var import_main = require_main();
-const largest$3 = 2e5;
+const largest$5 = 2e5;
 /** The Dockerfiles of a project: that of production comes first, those for developing do not count. */
 function dockerfiles({ files }) {
 	const found = (files.paths?.() ?? []).filter((path) => {
@@ -43353,7 +43363,7 @@ function dockerfiles({ files }) {
 function fromDockerfiles(sources) {
 	const found = dockerfiles(sources).flatMap((file) => {
 		const text = sources.files.read(file) ?? "";
-		const run = text.length > largest$3 ? void 0 : lastCommand(text);
+		const run = text.length > largest$5 ? void 0 : lastCommand(text);
 		if (run === void 0) return [];
 		return [findingsOf({
 			line: run.line,
@@ -43437,7 +43447,7 @@ function releaseOf(line, { files }) {
 	] : line;
 }
 // shared/detect/sources/scripts.ts
-const largest$2 = 1e5;
+const largest$4 = 1e5;
 const starting = /(?:^|[-_])(?:run|serve|server|start|web|prod|production|gunicorn|uvicorn|up|backend|engine|app)(?:[-_]|$)/;
 const other$1 = /test|lint|docker|build|install|migrat|deploy|win|docs/;
 /** The targets of a Makefile that start a server. */
@@ -43448,7 +43458,7 @@ function fromMakefile(sources) {
 		"GNUmakefile"
 	].find((name) => sources.files.exists(name));
 	const text = file === void 0 ? "" : sources.files.read(file) ?? "";
-	if (file === void 0 || text.length > largest$2) return [];
+	if (file === void 0 || text.length > largest$4) return [];
 	return firstThatServes(targetsOf(text).filter(({ name }) => starting.test(name) && !other$1.test(name)).map(({ recipe, line }) => findingsOf({
 		line: recipe,
 		why: at$1(file, line)
@@ -43543,7 +43553,7 @@ function commandsIn(tasks) {
 	});
 }
 const servers = /^[\s$>`#-]*((?:[A-Z_]+=\S+\s+)*(?:(?:poetry|uv|pipenv|pdm) run )?(?:python[\d.]* -m )?(?:gunicorn|uvicorn|hypercorn|daphne|granian|waitress-serve|uwsgi|flask|fastapi)\s[^`#]*[\w)'"])/;
-const largest$1 = 3e5;
+const largest$3 = 3e5;
 /** A command line of the README that starts a server. The last of all, and only if the project has what it names: a path is its writer's. */
 function fromReadme(sources) {
 	const file = [
@@ -43555,7 +43565,7 @@ function fromReadme(sources) {
 		"Readme.md"
 	].find((name) => sources.files.read(name) !== void 0);
 	const text = file === void 0 ? void 0 : sources.files.read(file);
-	if (file === void 0 || text === void 0 || text.length > largest$1) return [];
+	if (file === void 0 || text === void 0 || text.length > largest$3) return [];
 	return text.split(/\r?\n/).flatMap((line, index) => {
 		const [, command] = servers.exec(line) ?? [];
 		if (command === void 0 || /^(?:flask run|fastapi (?:dev|run))\s*(?:--.*)?$/.test(command)) return [];
@@ -43573,7 +43583,7 @@ function fromReadme(sources) {
 }
 // shared/detect/sources/units.ts
 const most$1 = 12;
-const largest = 1e5;
+const largest$2 = 1e5;
 /** Programs of supervisor's files in the project. */
 function fromSupervisor(sources) {
 	return programsOf(sources, /(?:^|\/)(?:[\w.-]*supervisor[\w.-]*\.(?:conf|ini)|supervisor[\w-]*\/[\w.-]+\.(?:conf|ini))$|(?:^|\/)(?:conf|deploy|etc|config)\/[\w.-]+\.conf$/i, /^program:(.+)$/, "command", ["environment"]);
@@ -43586,7 +43596,7 @@ function programsOf(sources, candidate, section, key, environment) {
 	const { files } = sources;
 	return (files.paths?.() ?? []).filter((path) => candidate.test(path)).slice(0, most$1).flatMap((file) => {
 		const text = files.read(file) ?? "";
-		if (text.length > largest || text.includes("\0")) return [];
+		if (text.length > largest$2 || text.includes("\0")) return [];
 		return readIni(text).flatMap(({ name, line, values }) => {
 			const written = section.test(name) ? values.get(key) : void 0;
 			if (written === void 0) return [];
@@ -44045,10 +44055,26 @@ const output = object({
 	named: array(string()),
 	lines: record(string(), tuple([string(), int()]))
 });
-const limitMs$3 = 3e4;
+const options$1 = {
+	timeout: 3e4,
+	maxBuffer: 8388608,
+	cwd: "/"
+};
 /** Reads the settings' text with Python's own parser; nothing is imported. @returns undefined without python3 */
-function readSettings(directory, folder, module) {
-	const argv = [
+function readSettings$1(directory, folder, module) {
+	const { status, stdout } = spawnSync("python3", argvFor$1(directory, folder, module), options$1);
+	return status === 0 ? parsed$1(stdout.toString("utf8"), directory, folder) : void 0;
+}
+/** The same while this process does something else. Python has started when this returns its promise, which never rejects. */
+function startReadingSettings(directory, folder, module) {
+	return new Promise((resolve) => {
+		execFile("python3", argvFor$1(directory, folder, module), options$1, (error, stdout) => {
+			resolve(error === null ? parsed$1(stdout, directory, folder) : void 0);
+		});
+	});
+}
+function argvFor$1(directory, folder, module) {
+	return [
 		"-I",
 		"-S",
 		"-c",
@@ -44057,14 +44083,10 @@ function readSettings(directory, folder, module) {
 		folder,
 		module
 	];
-	const { status, stdout } = spawnSync("python3", argv, {
-		timeout: limitMs$3,
-		maxBuffer: 8388608,
-		cwd: "/"
-	});
-	if (status !== 0) return void 0;
+}
+function parsed$1(printed, directory, folder) {
 	try {
-		return settingsFrom(JSON.parse(stdout.toString("utf8")), directory, folder);
+		return settingsFrom(JSON.parse(printed), directory, folder);
 	} catch {
 		return;
 	}
@@ -44699,7 +44721,7 @@ var import_fastest_levenshtein = (/* @__PURE__ */ __commonJSMin(((exports) => {
 	exports.closest = closest;
 })))();
 /** Every fault that zod found in a value. Of a union, only the branch counts that the value was meant for. */
-function faultsOf(error, input, schema) {
+function faultsOf$1(error, input, schema) {
 	return error.issues.flatMap((issue) => faultsOfIssue(issue, [], input, schema));
 }
 function faultsOfIssue(issue, parent, input, schema) {
@@ -44874,7 +44896,7 @@ function readYaml(text, schema, complete = (value) => value) {
 		value: checked.data,
 		at
 	};
-	const faults = checked.error === void 0 ? [] : [...faultsOf(checked.error, input, schema)];
+	const faults = checked.error === void 0 ? [] : [...faultsOf$1(checked.error, input, schema)];
 	faults.push(...hiddenFaults(faults, input, schema));
 	return {
 		kind: "invalid",
@@ -44964,7 +44986,7 @@ function hiddenFaults(known, input, schema) {
 		for (const { path, kind, example } of found) if (kind === "key") put(rest, path, void 0);
 		else if (kind !== "pair") put(rest, path, example ?? standIn);
 		const again = schema.safeParse(rest, { reportInput: false });
-		found = again.success ? [] : faultsOf(again.error, rest, schema);
+		found = again.success ? [] : faultsOf$1(again.error, rest, schema);
 		if (found.every(({ kind }) => kind === "pair")) break;
 	}
 	return found.filter((fault) => fault.kind === "pair" && !/cutover.stand/.test(fault.message) && !known.some((one) => same(one, fault)) && !places.some((place) => spoils(place, fault)));
@@ -45012,92 +45034,6 @@ function position(counter, offset) {
 		column: Math.max(col, 1)
 	};
 }
-// shared/decode-text.ts
-/**
-* The text of a file that may be in any encoding that Python's tools read: by its byte order mark, or by a comment such as
-* `# -*- coding: gbk -*-` in one of its first two lines (PEP 263), otherwise UTF-8. Bytes that the encoding does not have
-* become U+FFFD. An encoding that is not known here counts as UTF-8.
-*/
-function decodeText(bytes) {
-	for (const { mark, decode } of marks) if (mark.every((byte, index) => bytes[index] === byte)) return decode(bytes.subarray(mark.length));
-	const named = declaredEncoding(bytes);
-	return named === void 0 ? utf8(bytes) : decoderOf(named)?.decode(bytes) ?? utf8(bytes);
-}
-const decoding = (label) => (bytes) => new TextDecoder(label).decode(bytes);
-const utf8 = decoding("utf-8");
-/** In the order in which pip tries them: the mark of UTF-32 begins with that of UTF-16. */
-const marks = [
-	{
-		mark: [
-			239,
-			187,
-			191
-		],
-		decode: utf8
-	},
-	{
-		mark: [
-			255,
-			254,
-			0,
-			0
-		],
-		decode: (bytes) => utf32(bytes, true)
-	},
-	{
-		mark: [
-			0,
-			0,
-			254,
-			255
-		],
-		decode: (bytes) => utf32(bytes, false)
-	},
-	{
-		mark: [255, 254],
-		decode: decoding("utf-16le")
-	},
-	{
-		mark: [254, 255],
-		decode: decoding("utf-16be")
-	}
-];
-/** No decoder of the platform knows UTF-32. */
-function utf32(bytes, littleEndian) {
-	const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-	const points = [];
-	for (let at = 0; at + 4 <= bytes.byteLength; at += 4) {
-		const point = view.getUint32(at, littleEndian);
-		points.push(point > 1114111 ? "�" : String.fromCodePoint(point));
-	}
-	return points.join("");
-}
-/** How far two lines with such a comment can reach. */
-const declarationBytes = 512;
-function declaredEncoding(bytes) {
-	return Buffer.from(bytes.subarray(0, declarationBytes)).toString("latin1").split(/\r\n|\n|\r/, 2).filter((line) => /^[ \t\f]*#/.test(line)).map((line) => /coding[:=]\s*([-\w.]+)/.exec(line)?.[1]).find((name) => name !== void 0);
-}
-/** Python writes `latin-1`, `utf_8` and `cp1252` where the platform's decoders have other names. */
-function decoderOf(python) {
-	const name = python.toLowerCase().replaceAll("_", "-");
-	for (const label of [
-		names[name],
-		name,
-		name.replaceAll("-", "")
-	]) {
-		if (label === void 0) continue;
-		try {
-			return new TextDecoder(label);
-		} catch {}
-	}
-}
-const names = {
-	"latin-1": "latin1",
-	cp936: "gbk",
-	cp932: "shift_jis",
-	cp949: "euc-kr",
-	cp950: "big5"
-};
 // shared/detect/python-program.ts
 /**
 * What `python3 -I` runs to read a project's Python files: Python's own parser, and nothing of the project is imported. It
@@ -45398,15 +45334,20 @@ class Module:
                 out["routes"] += 1
 
 
-found, skipped, complete = {}, [], True
+found, skipped, complete, looked = {}, [], True, 0
 for path in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n"):
     if not path:
         continue
     if time.process_time() - started > BUDGET:
         complete = False
         break
+    looked += 1
     try:
         full = os.path.join(root, path)
+        # A link to a pipe or a device would be read without end.
+        if not os.path.isfile(full):
+            skipped.append([path, "it is no file"])
+            continue
         if os.path.getsize(full) > LARGEST:
             skipped.append([path, "it is larger than 400 kB"])
             continue
@@ -45424,7 +45365,7 @@ for path in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n
             found[path] = out
     except (SyntaxError, ValueError, RecursionError, OSError, MemoryError) as error:
         skipped.append([path, type(error).__name__ + ": " + str(error)[:200]])
-json.dump({"modules": found, "skipped": skipped, "complete": complete}, sys.stdout)
+json.dump({"modules": found, "skipped": skipped, "complete": complete, "looked": looked, "python": sys.version}, sys.stdout)
 `}`;
 // shared/detect/python-scan.ts
 const value = lazy(() => object({
@@ -45492,17 +45433,24 @@ const pythonModule = object({
 	imports: record(string(), string()),
 	star: array(string())
 });
-const pythonScan = object({
+const answer$2 = object({
 	modules: record(string(), pythonModule),
 	/** Paths that could not be read, with the reason. */
 	skipped: array(tuple([string(), string()])),
 	/** false: there was no time for all of them. */
 	complete: boolean()
+}).extend({
+	/** How many of the paths it has got to. */
+	looked: int(),
+	/** Its version: another one may read the same text otherwise. */
+	python: string()
 });
-const nothing = {
+const nothing$1 = {
 	modules: {},
 	skipped: [],
-	complete: false
+	complete: false,
+	looked: 0,
+	python: ""
 };
 /** How much processor time Python may take: on a busy machine it finds the same. The files that matter come first. */
 const budgetSeconds = .7;
@@ -45514,26 +45462,29 @@ const limitMs$2 = 3e4;
 */
 function scanPython(directory, paths) {
 	if (paths.length === 0) return {
-		...nothing,
+		...nothing$1,
 		complete: true
 	};
 	const { status, stdout } = spawnSync("python3", argvFor(directory), {
 		...options,
 		input: paths.join("\n")
 	});
-	return status === 0 ? parsed(stdout.toString("utf8")) : nothing;
+	return status === 0 ? parsed(stdout.toString("utf8")) : nothing$1;
 }
-/** The same while this process does something else: Python has started when this returns its promise, which never rejects. */
-function startPythonScan(directory, paths) {
-	if (paths.length === 0) return Promise.resolve({
-		...nothing,
-		complete: true
+/**
+* The same while this process does something else: Python has started when this returns, and waits to be told what to read.
+* @returns what tells it, once. The promise never rejects.
+*/
+function startPython(directory) {
+	const { promise, resolve } = Promise.withResolvers();
+	const python = execFile("python3", argvFor(directory), options, (error, stdout) => {
+		resolve(error === null ? parsed(stdout) : nothing$1);
 	});
-	return new Promise((resolve) => {
-		execFile("python3", argvFor(directory), options, (error, stdout) => {
-			resolve(error === null ? parsed(stdout) : nothing);
-		}).stdin?.on("error", () => {}).end(paths.join("\n"));
-	});
+	python.stdin?.on("error", () => {});
+	return (paths) => {
+		python.stdin?.end(paths.join("\n"));
+		return promise;
+	};
 }
 const options = {
 	timeout: limitMs$2,
@@ -45552,9 +45503,9 @@ function argvFor(directory) {
 }
 function parsed(printed) {
 	try {
-		return pythonScan.parse(JSON.parse(printed));
+		return answer$2.parse(JSON.parse(printed));
 	} catch {
-		return nothing;
+		return nothing$1;
 	}
 }
 // shared/detect/writes-program.ts
@@ -45579,6 +45530,9 @@ class Writes(Reader):
         self.path = path
 
     def read(self):
+        # A link to a pipe or a device would be read without end.
+        if not os.path.isfile(self.path) or os.path.getsize(self.path) > 400_000:
+            return
         with open(self.path, "rb") as opened:
             text = opened.read()
         if not any(word in text for word in (b"sqlite", b"Sqlite", b"FileHandler", b"filename", b"instance", b"upload", b"UPLOAD", b"MEDIA", b"logger.add", b"TinyDB")):
@@ -45780,6 +45734,9 @@ const notApplications = /(?:^|\/)(?:test_[^/]*|[^/]*_test|conftest|setup|noxfile
 function pythonFilesIn(paths) {
 	return paths.filter((path) => path.endsWith(".py") && !notApplications.test(path)).slice(0, mostPython);
 }
+function settingsKey(folder, module) {
+	return `${folder} ${module}`;
+}
 /**
 * The part of a project's files that takes time to get: it is got when it is asked for, and once.
 * @param known what somebody has got before
@@ -45787,7 +45744,7 @@ function pythonFilesIn(paths) {
 function lazily(directory, known = {}) {
 	let { paths, scan } = known;
 	let written;
-	const settings = /* @__PURE__ */ new Map();
+	const settings = new Map(known.settings);
 	const list = () => {
 		paths ??= listProject$1(directory);
 		return paths;
@@ -45804,12 +45761,98 @@ function lazily(directory, known = {}) {
 			return written;
 		},
 		djangoSettings: (folder, module) => {
-			const key = `${folder} ${module}`;
-			if (!settings.has(key)) settings.set(key, readSettings(directory, folder, module));
+			const key = settingsKey(folder, module);
+			if (!settings.has(key)) settings.set(key, readSettings$1(directory, folder, module));
 			return settings.get(key);
 		}
 	};
 }
+// shared/decode-text.ts
+/**
+* The text of a file that may be in any encoding that Python's tools read: by its byte order mark, or by a comment such as
+* `# -*- coding: gbk -*-` in one of its first two lines (PEP 263), otherwise UTF-8. Bytes that the encoding does not have
+* become U+FFFD. An encoding that is not known here counts as UTF-8.
+*/
+function decodeText(bytes) {
+	for (const { mark, decode } of marks) if (mark.every((byte, index) => bytes[index] === byte)) return decode(bytes.subarray(mark.length));
+	const named = declaredEncoding(bytes);
+	return named === void 0 ? utf8(bytes) : decoderOf(named)?.decode(bytes) ?? utf8(bytes);
+}
+const decoding = (label) => (bytes) => new TextDecoder(label).decode(bytes);
+const utf8 = decoding("utf-8");
+/** In the order in which pip tries them: the mark of UTF-32 begins with that of UTF-16. */
+const marks = [
+	{
+		mark: [
+			239,
+			187,
+			191
+		],
+		decode: utf8
+	},
+	{
+		mark: [
+			255,
+			254,
+			0,
+			0
+		],
+		decode: (bytes) => utf32(bytes, true)
+	},
+	{
+		mark: [
+			0,
+			0,
+			254,
+			255
+		],
+		decode: (bytes) => utf32(bytes, false)
+	},
+	{
+		mark: [255, 254],
+		decode: decoding("utf-16le")
+	},
+	{
+		mark: [254, 255],
+		decode: decoding("utf-16be")
+	}
+];
+/** No decoder of the platform knows UTF-32. */
+function utf32(bytes, littleEndian) {
+	const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+	const points = [];
+	for (let at = 0; at + 4 <= bytes.byteLength; at += 4) {
+		const point = view.getUint32(at, littleEndian);
+		points.push(point > 1114111 ? "�" : String.fromCodePoint(point));
+	}
+	return points.join("");
+}
+/** How far two lines with such a comment can reach. */
+const declarationBytes = 512;
+function declaredEncoding(bytes) {
+	return Buffer.from(bytes.subarray(0, declarationBytes)).toString("latin1").split(/\r\n|\n|\r/, 2).filter((line) => /^[ \t\f]*#/.test(line)).map((line) => /coding[:=]\s*([-\w.]+)/.exec(line)?.[1]).find((name) => name !== void 0);
+}
+/** Python writes `latin-1`, `utf_8` and `cp1252` where the platform's decoders have other names. */
+function decoderOf(python) {
+	const name = python.toLowerCase().replaceAll("_", "-");
+	for (const label of [
+		names[name],
+		name,
+		name.replaceAll("-", "")
+	]) {
+		if (label === void 0) continue;
+		try {
+			return new TextDecoder(label);
+		} catch {}
+	}
+}
+const names = {
+	"latin-1": "latin1",
+	cp936: "gbk",
+	cp932: "shift_jis",
+	cp949: "euc-kr",
+	cp950: "big5"
+};
 // action/project/unreadable.ts
 /** @param path in the bundle, or in the project */
 function changed(path) {
@@ -45848,13 +45891,194 @@ function projectFiles(directory, known = {}) {
 		folders: () => reading(directory, () => readdirSync(directory, { withFileTypes: true })).flatMap((entry) => entry.isDirectory() ? [entry.name] : []).toSorted()
 	};
 }
-/** The same, with what Python finds in it. Python has started when this returns its promise. */
-async function scannedProject(directory) {
+// action/project/scan-cache.ts
+const schema = object({
+	program: string(),
+	python: string(),
+	files: array(object({
+		path: string(),
+		sha256: string(),
+		module: pythonModule.nullable()
+	}))
+});
+/** Of a file that somebody else may have written: a project of 2,500 Python files takes about two megabytes. */
+const largest$1 = 16777216;
+/** Another version of what reads the files may find something else in them. */
+const program$1 = hash("sha256", pythonProgram, "hex");
+/**
+* What Python found in the files of earlier jobs, in the project's cache directory. Whoever can write into a cache of the
+* workflow can put anything there, so it decides nothing: see `scannedProject`. A cache that cannot be used is as good as none.
+*/
+var ScanCache = class {
+	#project;
+	#file;
+	constructor(project) {
+		this.#project = project;
+		this.#file = join(project, cacheDirectory, "scan.json");
+	}
+	read() {
+		try {
+			const { program: by, ...scanned } = schema.parse(JSON.parse(readBounded(this.#file)));
+			return by === program$1 ? scanned : void 0;
+		} catch {
+			return;
+		}
+	}
+	/** A job that is killed meanwhile leaves the one before. */
+	async keep(scanned) {
+		const fresh = `${this.#file}.new`;
+		try {
+			await hideFromGit(this.#project);
+			await mkdir(dirname(this.#file), { recursive: true });
+			await rm(fresh, { force: true });
+			await writeFile(fresh, JSON.stringify({
+				program: program$1,
+				...scanned
+			}), { flag: "wx" });
+			await rename(fresh, this.#file);
+		} catch {}
+	}
+};
+/** @throws Error for what is no file, or too long */
+function readBounded(path) {
+	const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+	try {
+		const stats = fstatSync(file);
+		if (!stats.isFile() || stats.size > largest$1) throw new Error("it is no file of a usual size");
+		return readFileSync(file, "utf8");
+	} finally {
+		closeSync(file);
+	}
+}
+// action/project/project-scan.ts
+/** The largest file that Python reads. */
+const largest = 4e5;
+/**
+* A project with what Python finds in it. Python reads the files that are not as an earlier job has read them. It has started
+* when this returns; meanwhile this process can do something else.
+* @param given Django's settings that the configuration names
+* @returns what ends it, when the digests of files are known
+*/
+function scanProject(directory, given) {
+	const read = startPython(directory);
 	const paths = listProject$1(directory);
-	return projectFiles(directory, {
+	const wanted = pythonFilesIn(paths);
+	const cache = new ScanCache(directory);
+	const before = cache.read();
+	const all = before === void 0 ? read(wanted) : void 0;
+	const settings = readSettings(directory, paths, given);
+	const filesOf = async (scan) => projectFiles(directory, {
 		paths,
-		scan: await startPythonScan(directory, pythonFilesIn(paths))
+		scan,
+		settings: await settings
 	});
+	return async (digested) => {
+		const digests = digestsOf(directory, wanted, digested);
+		const earlier = before === void 0 ? [] : before.files.filter((each) => digests.get(each.path) === each.sha256);
+		const known = new Map(earlier.map((each) => [each.path, each]));
+		const asked = all === void 0 ? wanted.filter((path) => !known.has(path)) : wanted;
+		const answer = await (all ?? read(asked));
+		if (before !== void 0 && answer.python !== before.python) {
+			const fresh = await startPython(directory)(wanted);
+			const kept = keep(cache, void 0, scannedBy(fresh, wanted, digests));
+			return {
+				files: await filesOf(together(wanted, /* @__PURE__ */ new Map(), fresh)),
+				again: void 0,
+				kept
+			};
+		}
+		const scanned = scannedBy(answer, asked, digests);
+		const kept = keep(cache, before, {
+			...scanned,
+			files: [...earlier, ...scanned.files]
+		});
+		const again = known.size === 0 ? void 0 : async () => filesOf(await startPython(directory)(wanted));
+		return {
+			files: await filesOf(together(wanted, known, answer)),
+			again,
+			kept
+		};
+	};
+}
+/** In the order of the paths, as Python has it. */
+function together(wanted, known, answer) {
+	const modules = wanted.flatMap((path) => {
+		const module = known.get(path)?.module ?? answer.modules[path];
+		return module === void 0 ? [] : [[path, module]];
+	});
+	return {
+		modules: Object.fromEntries(modules),
+		skipped: answer.skipped,
+		complete: answer.complete
+	};
+}
+/** Of what was asked, the files that Python has read. What it could not read is asked again by the next job. */
+function scannedBy(answer, asked, digests) {
+	const skipped = new Set(answer.skipped.map(([path]) => path));
+	const files = asked.slice(0, answer.looked).flatMap((path) => {
+		const sha256 = digests.get(path);
+		if (sha256 === void 0 || skipped.has(path)) return [];
+		return [{
+			path,
+			sha256,
+			module: answer.modules[path] ?? null
+		}];
+	});
+	return {
+		python: answer.python,
+		files
+	};
+}
+async function keep(cache, before, now) {
+	if (now.files.length === 0) return;
+	const same = before !== void 0 && before.files.length === now.files.length;
+	const was = new Map(before?.files.map(({ path, sha256 }) => [path, sha256]));
+	if (same && now.files.every(({ path, sha256 }) => was.get(path) === sha256)) return;
+	await cache.keep(now);
+}
+/** What each file contains. Those that were not read yet, since they are not packed, are read here. */
+function digestsOf(directory, paths, digested) {
+	const real = realpathSync(directory);
+	const read = new Map(digested.map(({ source, sha256 }) => [source, sha256]));
+	const found = paths.map((path) => [path, read.get(join(real, path)) ?? digestOf(join(real, path))]);
+	return new Map(found.filter((each) => each[1] !== void 0));
+}
+function digestOf(file) {
+	try {
+		const stats = statSync(file);
+		return stats.isFile() && stats.size <= largest ? hash("sha256", readFileSync(file), "hex") : void 0;
+	} catch {
+		return;
+	}
+}
+/**
+* Django's settings, of which the check asks later. Which they are is a guess, from the text of manage.py and wsgi.py alone;
+* with another answer the check reads those.
+*/
+async function readSettings(directory, paths, given) {
+	const django = guess({
+		...projectFiles(directory, { paths }),
+		python: () => nothing
+	});
+	const module = given ?? django?.settings?.module;
+	if (module === void 0) return /* @__PURE__ */ new Map();
+	const folder = django?.path ?? "";
+	return /* @__PURE__ */ new Map([[settingsKey(folder, module), await startReadingSettings(directory, folder, module)]]);
+}
+const nothing = {
+	modules: {},
+	skipped: [],
+	complete: true
+};
+function guess(files) {
+	try {
+		return djangoOf({
+			files,
+			modules: new PythonModules(files)
+		});
+	} catch {
+		return;
+	}
 }
 // action/project/server-app.ts
 /**
@@ -45898,16 +46122,17 @@ function checkServerAppPacked(config, directory, files) {
 // action/project/check-project.ts
 /**
 * All that `cutover check` says, before anything is built or sent: faults stop the job, warnings become annotations.
-* @param meanwhile what this process does while Python reads the project
+* @param meanwhile reads the project's files, while Python gets ready to read its code
 * @throws CutoverError runner_unsupported, server_app_not_found, config_invalid
 */
 async function checkProject(job, meanwhile) {
 	const { config, directory, inputs, at } = job;
 	checkRunner(job);
 	checkServerApp(config, directory);
-	const scanning = scannedProject(directory);
-	const done = meanwhile();
-	const placed = projectFaults(config, await scanning).map((fault) => ({
+	const scanning = scanProject(directory, config.env.DJANGO_SETTINGS_MODULE);
+	const read = meanwhile();
+	const { files, again, kept } = await scanning(read);
+	const placed = (await faultsOf(config, files, again)).map((fault) => ({
 		...at(fault.path),
 		severity: fault.severity,
 		message: worded(fault)
@@ -45919,7 +46144,17 @@ async function checkProject(job, meanwhile) {
 		...ownSharedDirectories(job),
 		...shortJob(job)
 	]);
-	return done;
+	await kept;
+	return read;
+}
+/** What earlier jobs found comes from a cache that others may write: it may give a wrong hint, and must stop nothing. */
+async function faultsOf(config, files, again) {
+	if (again === void 0) return projectFaults(config, files);
+	try {
+		const faults = projectFaults(config, files);
+		if (faults.every(({ severity }) => severity === "warning")) return faults;
+	} catch {}
+	return projectFaults(config, await again());
 }
 function worded({ path, message }) {
 	return `${path.join(".")}: ${message}`;
@@ -45974,6 +46209,247 @@ function checkRunner({ effects }) {
 		unchanged: "Nothing was sent.",
 		fix: "Write `runs-on: ubuntu-latest` for this job in the workflow. The commands activate, redeploy and rollback run anywhere."
 	});
+}
+// action/runner/time.ts
+/** The time of this machine. */
+const realTime = {
+	elapsed: () => performance.now(),
+	after(ms, call, ref = true) {
+		const timer = setTimeout(call, ms);
+		if (!ref) timer.unref();
+		return () => clearTimeout(timer);
+	}
+};
+/** @throws the signal's reason as soon as it is aborted */
+function sleep(time, ms, signal) {
+	return new Promise((resolve, reject) => {
+		if (signal.aborted) return reject(signal.reason);
+		const stop = time.after(ms, () => {
+			signal.removeEventListener("abort", abort);
+			resolve();
+		});
+		const abort = () => {
+			stop();
+			reject(signal.reason);
+		};
+		signal.addEventListener("abort", abort, { once: true });
+	});
+}
+/** A signal that is aborted after so many milliseconds. */
+function deadline(time, ms) {
+	const controller = new AbortController();
+	const expire = () => controller.abort(new DOMException(`the limit of ${ms / 1e3} s was reached`, "TimeoutError"));
+	time.after(ms, expire, false);
+	return controller.signal;
+}
+/** What `work` gives, or the signal's reason if that is aborted first. */
+async function unlessAborted(work, signal) {
+	const { promise, reject } = Promise.withResolvers();
+	const abort = () => reject(signal.reason);
+	if (signal.aborted) abort();
+	signal.addEventListener("abort", abort, { once: true });
+	try {
+		return await Promise.race([work, promise]);
+	} finally {
+		signal.removeEventListener("abort", abort);
+		work.catch(() => void 0);
+	}
+}
+// action/project/deploy-check.ts
+/** A project that takes longer to load is not waited for: this is advice. */
+const limitMs = 2e4;
+/** `manage.py shell` loads the settings as collectstatic does. What a thread of the project still does is not waited for. */
+const program = `
+import json, os, sys
+from django.conf import settings
+from django.core import checks
+found = [each for each in checks.run_checks(include_deployment_checks=True) if not each.is_silenced()]
+names = ["ALLOWED_HOSTS", "SECURE_SSL_REDIRECT", "SECURE_PROXY_SSL_HEADER", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"]
+values = {name: getattr(settings, name, None) for name in names}
+faults = [" ".join(str(each).split()) for each in found if each.level >= checks.ERROR]
+said = {"ids": [each.id for each in found], "faults": faults, "module": settings.SETTINGS_MODULE, "values": values}
+print("\\n@@" + json.dumps(said, default=str), flush=True)
+os._exit(0)
+`;
+const answer$1 = object({
+	ids: array(string().nullable()),
+	faults: array(string()),
+	module: string(),
+	values: object({
+		ALLOWED_HOSTS: array(string()),
+		SECURE_SSL_REDIRECT: boolean(),
+		SECURE_PROXY_SSL_HEADER: unknown(),
+		SESSION_COOKIE_SECURE: boolean(),
+		CSRF_COOKIE_SECURE: boolean()
+	})
+});
+/**
+* What Django's own `check --deploy` and its settings say that visitors would notice, with the place in the settings. Django is
+* asked where it collects static files, so that it can be imported.
+* @returns nothing for a project that is not Django's, or whose settings cannot be loaded here, or not in time
+* @throws the signal's reason if it is aborted
+*/
+async function deployCheck(config, context) {
+	const collect = config.static.map((entry) => argv(entry.collect ?? [])).find((words) => managePlace(words) >= 0);
+	const module = collect && settingsModule(config, context.directory);
+	if (collect === void 0 || module === void 0) return [];
+	const said = await ask(collect, module, config, context);
+	if (said === void 0) return [];
+	const manage = collect[managePlace(collect)] ?? "";
+	const folder = manage.includes("/") ? manage.slice(0, manage.lastIndexOf("/")) : "";
+	const settings = await startReadingSettings(context.directory, folder, said.module);
+	const place = (name) => placeOf$1(context.directory, settings?.where[name]);
+	return [...[
+		...said.ids.includes("security.W018") && settings?.debug !== true ? debugNotice() : [],
+		...hostNotices(config, said),
+		...httpNotices(config, said)
+	].map(({ setting, message }) => ({
+		...place(setting),
+		message
+	})), ...said.faults.slice(0, 3).map((fault) => ({ message: `Django's check fails: ${fault}` }))];
+}
+const managePlace = (words) => words[words.indexOf("collectstatic") - 1]?.endsWith("manage.py") === true ? words.indexOf("collectstatic") - 1 : -1;
+/** The settings that visitors get: manage.py may have others, for developing. */
+function settingsModule(config, directory) {
+	const { DJANGO_SETTINGS_MODULE: given, PYTHONPATH: path = "" } = config.env;
+	if (given !== void 0) return given;
+	const module = config.server.app?.split(":")[0]?.replaceAll(".", "/") ?? "";
+	const file = [
+		path,
+		"",
+		"src"
+	].map((base) => join(directory, base, `${module}.py`)).find(isFile);
+	const text = file === void 0 ? "" : readFileSync(file, "utf8");
+	return /DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']/.exec(text)?.[1];
+}
+/** A link to a device would be read without end. */
+function isFile(path) {
+	return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+}
+async function ask(collect, module, config, { directory, env, bin, exec, time, signal }) {
+	const inherited = withoutSecrets(env);
+	const path = [bin, inherited.PATH].filter((part) => part !== void 0).join(delimiter);
+	const [name = ""] = collect;
+	const found = findProgram(name, path, directory) ?? findProgram("python3", path, directory);
+	if (found === void 0) return void 0;
+	const words = [
+		...collect.slice(1, managePlace(collect) + 1),
+		"shell",
+		"-c",
+		program
+	];
+	const limit = deadline(time, limitMs);
+	try {
+		const { stdout } = await exec({
+			argv: [found, ...words],
+			cwd: directory,
+			env: {
+				...inherited,
+				...config.env,
+				DJANGO_SETTINGS_MODULE: module,
+				PATH: path
+			},
+			signal: AbortSignal.any([signal, limit]),
+			inBackground: true
+		});
+		return answer$1.parse(JSON.parse(stdout.split("@@").at(-1) ?? ""));
+	} catch (thrown) {
+		signal.throwIfAborted();
+		if (limit.aborted || thrown instanceof SyntaxError || thrown instanceof ZodError) return void 0;
+		throw thrown;
+	}
+}
+function debugNotice() {
+	return [{
+		setting: "DEBUG",
+		message: `DEBUG is True, so visitors see the source and the settings at each error: let the settings read it from the environment, with False as the default`
+	}];
+}
+function hostNotices(config, { ids, values: { ALLOWED_HOSTS: allowed } }) {
+	const setting = "ALLOWED_HOSTS";
+	const names = (siteOf(config).server_name ?? []).filter((name) => /^[a-z0-9]/.test(name));
+	const refused = names.filter((name) => !allowed.some((pattern) => admitsHost(pattern, name)));
+	if (refused.length > 0) {
+		const fix = `write ${setting} = [${names.map((name) => `"${name}"`).join(", ")}]`;
+		return [{
+			setting,
+			message: `${setting} lacks ${refused.join(", ")}, so Django answers 400 to visitors there: ${fix}`
+		}];
+	}
+	if (names.length > 0 || !ids.includes("security.W020")) return [];
+	return [{
+		setting,
+		message: `${setting} is empty, so Django answers 400 to every visitor: ${`write ${setting} = ["shop.example.com"], with the site's own domain`}`
+	}];
+}
+/** As Django compares them. */
+function admitsHost(pattern, host) {
+	const wanted = pattern.toLowerCase();
+	if (wanted.startsWith(".")) return host === wanted.slice(1) || host.endsWith(wanted);
+	return wanted === "*" || wanted === host;
+}
+/** Servers that tell the app by themselves whether the visitor came by https. */
+const tellsScheme = /* @__PURE__ */ new Set([
+	"gunicorn",
+	"uwsgi",
+	"uvicorn",
+	"daphne",
+	"waitress"
+]);
+function httpNotices(config, { values }) {
+	const setting = "SECURE_SSL_REDIRECT";
+	if (siteOf(config).listen?.every((address) => !/ ssl$/.test(String(address)) && portOf(address) !== 443) === true) {
+		const fix = "add \"443 ssl\" to site.listen";
+		const cookies = ["SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"].filter((name) => values[name]);
+		const none = `the site listens without TLS: ${fix}, unless a load balancer in front of it has the certificate`;
+		return [...values[setting] ? [{
+			setting,
+			message: `${setting} sends every visitor to https, and ${none}`
+		}] : [], ...cookies.map((name) => ({
+			setting: name,
+			message: `${name} is True, so browsers keep no such cookie and nobody can log in, since ${none}`
+		}))];
+	}
+	if (!values[setting] || values.SECURE_PROXY_SSL_HEADER || tellsScheme.has(config.server.kind)) return [];
+	return [{
+		setting,
+		message: `${setting} without SECURE_PROXY_SSL_HEADER sends visitors round in a circle, since TLS ends at nginx: write SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")`
+	}];
+}
+/** A file and a line of `shop/settings.py:12`. */
+function placeOf$1(directory, where) {
+	const [, file = "", number = ""] = /^(.+):(\d+)$/.exec(where ?? "") ?? [];
+	if (file === "") return { unsure: true };
+	const line = Number(number);
+	const text = readFileSync(join(directory, file), "utf8").split("\n")[line - 1] ?? "";
+	return {
+		file,
+		line,
+		.../environ|getenv|\bconfig\(|\benv\b/.test(text) && { unsure: true }
+	};
+}
+// action/project/advice.ts
+/**
+* Starts to ask Django what visitors would notice, unless the files cannot be collected either. Nothing waits for it before the
+* job ends: it is advice, and no reason to fail.
+*/
+function startAdvice(job, context, collecting) {
+	const failed = new AbortController();
+	collecting.catch((thrown) => failed.abort(thrown));
+	const signal = AbortSignal.any([context.signal, failed.signal]);
+	job.advice = deployCheck(job.config, {
+		...context,
+		signal
+	}).catch((thrown) => {
+		if (!signal.aborted) job.effects.log.line(`Django's check said nothing: ${thrown.message}`);
+		return [];
+	});
+}
+/** What the hosts' environment may decide otherwise is no annotation: it would be there at each deploy. */
+async function sayAdvice(job) {
+	const noticed = await job.advice;
+	warnOf(job, noticed.filter(({ unsure }) => unsure !== true));
+	for (const { message } of noticed.filter(({ unsure }) => unsure === true)) job.effects.log.line(`Unless the environment on the hosts says otherwise: ${message}.`);
 }
 // shared/causes/database-hints.ts
 const migrate = "Apply the migrations at each deploy: write `release: {command: python manage.py migrate --noinput}` into cutover.yml.";
@@ -46336,7 +46812,7 @@ const systemHints = [
 	},
 	{
 		id: "not-a-library",
-		pattern: /(\S+\.so\S*): (?:invalid ELF header|file too short|wrong ELF class)/,
+		pattern: /(?<!\S)([^\s:]+): (?:invalid ELF header|file too short|wrong ELF class)/,
 		fix: "{1} is no library for this machine: build it on the host's system. If it is in the repository, check that Git LFS files are fetched (`lfs: true` of actions/checkout).",
 		example: "ImportError: /srv/app/native.so: file too short"
 	},
@@ -46387,7 +46863,7 @@ const systemHints = [
 	},
 	{
 		id: "unbound-variable",
-		pattern: /(\w+): (?:unbound variable|parameter not set)/,
+		pattern: /\b(\w+): (?:unbound variable|parameter not set)/,
 		anywhere: "if nothing else",
 		cause: "The environment has no variable {1}: {line}",
 		fix: "Set it on the host with `cutover env set {app} {1}`, or in `env` of cutover.yml if it is no secret.",
@@ -47015,7 +47491,7 @@ function explained$1(said, hint, raised, { app, where }) {
 		"{line}": withFrame(said, raised),
 		"{package}": packageOf(group),
 		"{variable}": group.toUpperCase(),
-		"{place}": placeOf$1(raised)
+		"{place}": placeOf(raised)
 	};
 	const fill = (text) => text.replace(/\{\w+\}/g, (name) => values[name] ?? name);
 	const fix = where === "runner" ? hint.runnerFix ?? hint.fix : hint.fix;
@@ -47035,7 +47511,7 @@ function unexplained(said, raised) {
 		fix: `Correct ${frame.file}, line ${frame.line}, and deploy again.`
 	};
 }
-function placeOf$1(raised) {
+function placeOf(raised) {
 	const frame = raised?.frame;
 	return frame === void 0 ? "the code" : `${frame.file}, line ${frame.line}`;
 }
@@ -47206,7 +47682,9 @@ function isTexts(value) {
 async function readConfig(directory, name, onDetected = () => {}) {
 	let text;
 	try {
-		text = await readFile(join(directory, name), "utf8");
+		const file = join(directory, name);
+		if (!(await stat$1(file)).isFile()) throw Object.assign(/* @__PURE__ */ new Error("it is no file"), { code: "EISDIR" });
+		text = await readFile(file, "utf8");
 	} catch (cause) {
 		const { code } = cause;
 		if (code !== "ENOENT" && code !== "ENOTDIR") throw unreadable(name, cause);
@@ -47849,6 +48327,7 @@ function walkFiles({ root, directory, area, exclude }) {
 		area,
 		rules,
 		files: [],
+		directories: 0,
 		outside: [],
 		refused: []
 	};
@@ -47875,6 +48354,7 @@ function listed(what, places) {
 }
 /** @param parents the real paths of the directories above: meeting one of them again would be a cycle */
 function walkDirectory(walk, real, relative, parents) {
+	if (++walk.directories > manifestLimits.directories) throw tooMany(manifestLimits.directories, "folders, counting those behind links");
 	for (const entry of reading(relative || real, () => readdirSync(real, { withFileTypes: true }))) {
 		const path = relative === "" ? entry.name : `${relative}/${entry.name}`;
 		if (entry.isSymbolicLink()) walkSymlink(walk, join(real, entry.name), path, parents);
@@ -47923,14 +48403,17 @@ function addFile(walk, source, relative, known) {
 		walk.refused.push(`${JSON.stringify(relative)}: ${fault}`);
 		return;
 	}
-	if (walk.files.length >= manifestLimits.files) throw new CutoverError("path_not_allowed", `The project has more than ${manifestLimits.files} files.`, {
-		unchanged: "Nothing was sent.",
-		fix: "Leave out what the app does not need with `exclude` in cutover.yml."
-	});
+	if (walk.files.length >= manifestLimits.files) throw tooMany(manifestLimits.files, "files");
 	walk.files.push({
 		path,
 		source,
 		mode: (stats.mode & 64) === 0 ? 420 : 493
+	});
+}
+function tooMany(limit, what) {
+	return new CutoverError("path_not_allowed", `The project has more than ${limit} ${what}.`, {
+		unchanged: "Nothing was sent.",
+		fix: "Leave out what the app does not need with `exclude` in cutover.yml."
 	});
 }
 // action/project/collectstatic.ts
@@ -48060,219 +48543,6 @@ function missingFolder(config, entry) {
 		unchanged: "Nothing was sent.",
 		fix: "`from` must be the folder that the command writes to; for Django, STATIC_ROOT, relative to the project."
 	});
-}
-// action/runner/time.ts
-/** The time of this machine. */
-const realTime = {
-	elapsed: () => performance.now(),
-	after(ms, call, ref = true) {
-		const timer = setTimeout(call, ms);
-		if (!ref) timer.unref();
-		return () => clearTimeout(timer);
-	}
-};
-/** @throws the signal's reason as soon as it is aborted */
-function sleep(time, ms, signal) {
-	return new Promise((resolve, reject) => {
-		if (signal.aborted) return reject(signal.reason);
-		const stop = time.after(ms, () => {
-			signal.removeEventListener("abort", abort);
-			resolve();
-		});
-		const abort = () => {
-			stop();
-			reject(signal.reason);
-		};
-		signal.addEventListener("abort", abort, { once: true });
-	});
-}
-/** A signal that is aborted after so many milliseconds. */
-function deadline(time, ms) {
-	const controller = new AbortController();
-	const expire = () => controller.abort(new DOMException(`the limit of ${ms / 1e3} s was reached`, "TimeoutError"));
-	time.after(ms, expire, false);
-	return controller.signal;
-}
-/** What `work` gives, or the signal's reason if that is aborted first. */
-async function unlessAborted(work, signal) {
-	const { promise, reject } = Promise.withResolvers();
-	const abort = () => reject(signal.reason);
-	if (signal.aborted) abort();
-	signal.addEventListener("abort", abort, { once: true });
-	try {
-		return await Promise.race([work, promise]);
-	} finally {
-		signal.removeEventListener("abort", abort);
-		work.catch(() => void 0);
-	}
-}
-// action/project/deploy-check.ts
-/** A project that takes longer to load is not waited for: this is advice. */
-const limitMs = 2e4;
-/** `manage.py shell` loads the settings as collectstatic does. What a thread of the project still does is not waited for. */
-const program = `
-import json, os, sys
-from django.conf import settings
-from django.core import checks
-found = [each for each in checks.run_checks(include_deployment_checks=True) if not each.is_silenced()]
-names = ["ALLOWED_HOSTS", "SECURE_SSL_REDIRECT", "SECURE_PROXY_SSL_HEADER", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"]
-values = {name: getattr(settings, name, None) for name in names}
-faults = [" ".join(str(each).split()) for each in found if each.level >= checks.ERROR]
-said = {"ids": [each.id for each in found], "faults": faults, "module": settings.SETTINGS_MODULE, "values": values}
-print("\\n@@" + json.dumps(said, default=str), flush=True)
-os._exit(0)
-`;
-const answer$1 = object({
-	ids: array(string().nullable()),
-	faults: array(string()),
-	module: string(),
-	values: object({
-		ALLOWED_HOSTS: array(string()),
-		SECURE_SSL_REDIRECT: boolean(),
-		SECURE_PROXY_SSL_HEADER: unknown(),
-		SESSION_COOKIE_SECURE: boolean(),
-		CSRF_COOKIE_SECURE: boolean()
-	})
-});
-/**
-* What Django's own `check --deploy` and its settings say that visitors would notice, with the place in the settings. Django is
-* asked where it collects static files, so that it can be imported.
-* @returns nothing for a project that is not Django's, or whose settings cannot be loaded here, or not in time
-* @throws the signal's reason if it is aborted
-*/
-async function deployCheck(config, context) {
-	const collect = config.static.map((entry) => argv(entry.collect ?? [])).find((words) => managePlace(words) >= 0);
-	const module = collect && settingsModule(config, context.directory);
-	if (collect === void 0 || module === void 0) return [];
-	const said = await ask(collect, module, config, context);
-	if (said === void 0) return [];
-	const manage = collect[managePlace(collect)] ?? "";
-	const folder = manage.includes("/") ? manage.slice(0, manage.lastIndexOf("/")) : "";
-	const settings = readSettings(context.directory, folder, said.module);
-	const place = (name) => placeOf(context.directory, settings?.where[name]);
-	return [...[
-		...said.ids.includes("security.W018") && settings?.debug !== true ? debugNotice() : [],
-		...hostNotices(config, said),
-		...httpNotices(config, said)
-	].map(({ setting, message }) => ({
-		...place(setting),
-		message
-	})), ...said.faults.slice(0, 3).map((fault) => ({ message: `Django's check fails: ${fault}` }))];
-}
-const managePlace = (words) => words[words.indexOf("collectstatic") - 1]?.endsWith("manage.py") === true ? words.indexOf("collectstatic") - 1 : -1;
-/** The settings that visitors get: manage.py may have others, for developing. */
-function settingsModule(config, directory) {
-	const { DJANGO_SETTINGS_MODULE: given, PYTHONPATH: path = "" } = config.env;
-	if (given !== void 0) return given;
-	const module = config.server.app?.split(":")[0]?.replaceAll(".", "/") ?? "";
-	const file = [
-		path,
-		"",
-		"src"
-	].map((base) => join(directory, base, `${module}.py`)).find((each) => existsSync(each));
-	const text = file === void 0 ? "" : readFileSync(file, "utf8");
-	return /DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']/.exec(text)?.[1];
-}
-async function ask(collect, module, config, { directory, env, bin, exec, time, signal }) {
-	const inherited = withoutSecrets(env);
-	const path = [bin, inherited.PATH].filter((part) => part !== void 0).join(delimiter);
-	const [name = ""] = collect;
-	const found = findProgram(name, path, directory) ?? findProgram("python3", path, directory);
-	if (found === void 0) return void 0;
-	const words = [
-		...collect.slice(1, managePlace(collect) + 1),
-		"shell",
-		"-c",
-		program
-	];
-	const limit = deadline(time, limitMs);
-	try {
-		const { stdout } = await exec({
-			argv: [found, ...words],
-			cwd: directory,
-			env: {
-				...inherited,
-				...config.env,
-				DJANGO_SETTINGS_MODULE: module,
-				PATH: path
-			},
-			signal: AbortSignal.any([signal, limit])
-		});
-		return answer$1.parse(JSON.parse(stdout.split("@@").at(-1) ?? ""));
-	} catch (thrown) {
-		signal.throwIfAborted();
-		if (limit.aborted || thrown instanceof SyntaxError || thrown instanceof ZodError) return void 0;
-		throw thrown;
-	}
-}
-function debugNotice() {
-	return [{
-		setting: "DEBUG",
-		message: `DEBUG is True, so visitors see the source and the settings at each error: let the settings read it from the environment, with False as the default`
-	}];
-}
-function hostNotices(config, { ids, values: { ALLOWED_HOSTS: allowed } }) {
-	const setting = "ALLOWED_HOSTS";
-	const names = (siteOf(config).server_name ?? []).filter((name) => /^[a-z0-9]/.test(name));
-	const refused = names.filter((name) => !allowed.some((pattern) => admitsHost(pattern, name)));
-	if (refused.length > 0) {
-		const fix = `write ${setting} = [${names.map((name) => `"${name}"`).join(", ")}]`;
-		return [{
-			setting,
-			message: `${setting} lacks ${refused.join(", ")}, so Django answers 400 to visitors there: ${fix}`
-		}];
-	}
-	if (names.length > 0 || !ids.includes("security.W020")) return [];
-	return [{
-		setting,
-		message: `${setting} is empty, so Django answers 400 to every visitor: ${`write ${setting} = ["shop.example.com"], with the site's own domain`}`
-	}];
-}
-/** As Django compares them. */
-function admitsHost(pattern, host) {
-	const wanted = pattern.toLowerCase();
-	if (wanted.startsWith(".")) return host === wanted.slice(1) || host.endsWith(wanted);
-	return wanted === "*" || wanted === host;
-}
-/** Servers that tell the app by themselves whether the visitor came by https. */
-const tellsScheme = /* @__PURE__ */ new Set([
-	"gunicorn",
-	"uwsgi",
-	"uvicorn",
-	"daphne",
-	"waitress"
-]);
-function httpNotices(config, { values }) {
-	const setting = "SECURE_SSL_REDIRECT";
-	if (siteOf(config).listen?.every((address) => !/ ssl$/.test(String(address)) && portOf(address) !== 443) === true) {
-		const fix = "add \"443 ssl\" to site.listen";
-		const cookies = ["SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"].filter((name) => values[name]);
-		const none = `the site listens without TLS: ${fix}, unless a load balancer in front of it has the certificate`;
-		return [...values[setting] ? [{
-			setting,
-			message: `${setting} sends every visitor to https, and ${none}`
-		}] : [], ...cookies.map((name) => ({
-			setting: name,
-			message: `${name} is True, so browsers keep no such cookie and nobody can log in, since ${none}`
-		}))];
-	}
-	if (!values[setting] || values.SECURE_PROXY_SSL_HEADER || tellsScheme.has(config.server.kind)) return [];
-	return [{
-		setting,
-		message: `${setting} without SECURE_PROXY_SSL_HEADER sends visitors round in a circle, since TLS ends at nginx: write SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")`
-	}];
-}
-/** A file and a line of `shop/settings.py:12`. */
-function placeOf(directory, where) {
-	const [, file = "", number = ""] = /^(.+):(\d+)$/.exec(where ?? "") ?? [];
-	if (file === "") return { unsure: true };
-	const line = Number(number);
-	const text = readFileSync(join(directory, file), "utf8").split("\n")[line - 1] ?? "";
-	return {
-		file,
-		line,
-		.../environ|getenv|\bconfig\(|\benv\b/.test(text) && { unsure: true }
-	};
 }
 // action/bundle/read-files.ts
 /** How much content is kept in memory from hashing to packing: all of a usual project, a part of a huge one. */
@@ -48772,7 +49042,7 @@ function statOf(place) {
 }
 function readIfFile(place) {
 	try {
-		return readFileSync(place);
+		return statOf(place)?.isFile() === true ? readFileSync(place) : void 0;
 	} catch {
 		return;
 	}
@@ -52643,7 +52913,7 @@ var Batch = class {
 async function writeBundle({ manifest, files, path, signal }) {
 	if (manifest.bytes.length > manifestLimits.bytes) throw tooMuchToList(manifest.bytes.length);
 	const compress = createZstdCompress({
-		params: { [constants$2.ZSTD_c_compressionLevel]: 3 },
+		params: { [constants$3.ZSTD_c_compressionLevel]: 3 },
 		chunkSize: 1048576
 	});
 	const archive = Readable.from(tarBytes(manifest, files), { highWaterMark: 2 });
@@ -52992,25 +53262,15 @@ async function collectWhileReading(job, config, wheels) {
 			...context,
 			bin
 		});
-		const failed = new AbortController();
-		const signal = AbortSignal.any([context.signal, failed.signal]);
-		const checking = deployCheck(config, {
+		startAdvice(job, {
 			...context,
 			bin,
-			signal,
 			time: job.effects.time
-		});
+		}, collecting);
 		const early = readEarly(job, wheels?.files);
-		collecting.catch((thrown) => failed.abort(thrown));
-		const [noticed] = await Promise.all([checking, collecting]);
-		sayNoticed(job, noticed);
+		await collecting;
 		return early;
 	});
-}
-/** What the hosts' environment may decide otherwise is no annotation: it would be there at each deploy. */
-function sayNoticed(job, noticed) {
-	warnOf(job, noticed.filter(({ unsure }) => unsure !== true));
-	for (const { message } of noticed.filter(({ unsure }) => unsure === true)) job.effects.log.line(`Unless the environment on the hosts says otherwise: ${message}.`);
 }
 /**
 * The programs of an environment with the app's packages, for the collect commands.
@@ -56213,6 +56473,14 @@ function given(values) {
 */
 async function run(inputs, effects, report) {
 	const job = await readJob(inputs, effects, report);
+	try {
+		await carryOutJob(job);
+	} finally {
+		await sayAdvice(job);
+	}
+}
+async function carryOutJob(job) {
+	const { inputs } = job;
 	if (sendsBundle(inputs)) job.early = await checkProject(job, () => readEarly(job));
 	if (inputs.dryRun) {
 		const bundle = await pack(job);
@@ -56244,7 +56512,8 @@ async function readJob(inputs, effects, report) {
 		config,
 		at,
 		directory,
-		early: []
+		early: [],
+		advice: Promise.resolve([])
 	};
 }
 /** One HostDeploy for each host. Nothing is sent yet. */
@@ -56514,6 +56783,9 @@ async function* linesOf(stream) {
 /** Takes name and password out of addresses, as pip and git print them. A name without a password may be a token. */
 const maskUrls = (text) => text.replace(/\b([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/@'"]+@/gi, "$1***@");
 // action/runner/exec.ts
+const { priority } = constants$1;
+const kept = 65536;
+const longestStdout = 67108864;
 /** For what is still in the pipes when the program has ended. */
 const lastLinesMs = 1e3;
 /**
@@ -56521,7 +56793,7 @@ const lastLinesMs = 1e3;
 * build started. @actions/exec cannot do that: it takes no signal and does not give out the process. It runs git, which
 * needs neither.
 */
-const execute = async ({ argv, cwd, env, onLine, signal }) => {
+const execute = async ({ argv, cwd, env, onLine, signal, inBackground }) => {
 	signal.throwIfAborted();
 	const [program, ...args] = argv;
 	const options = {
@@ -56546,17 +56818,21 @@ const execute = async ({ argv, cwd, env, onLine, signal }) => {
 			output: ""
 		};
 	}
+	if (inBackground === true) yieldTo(child.pid);
 	const stop = () => killGroup(child.pid);
 	signal.addEventListener("abort", stop, { once: true });
 	const stdout = [];
+	let room = longestStdout;
 	let output = "";
 	const keep = (said) => {
 		const line = maskUrls(said);
-		output = `${output}${line}\n`.slice(-65536);
+		output += `${line}\n`;
+		if (output.length > 2 * kept) output = output.slice(-65536);
 		onLine?.(line);
 	};
 	const lines = Promise.allSettled([readLines(child.stdout, (line) => {
-		stdout.push(line);
+		room -= line.length + 1;
+		if (room >= 0) stdout.push(line);
 		keep(line);
 	}), readLines(child.stderr, keep)]);
 	try {
@@ -56569,7 +56845,7 @@ const execute = async ({ argv, cwd, env, onLine, signal }) => {
 		return {
 			...end,
 			stdout: stdout.join("\n"),
-			output
+			output: output.slice(-65536)
 		};
 	} finally {
 		signal.removeEventListener("abort", stop);
@@ -56599,6 +56875,12 @@ function notStarted(program, thrown) {
 }
 async function readLines(stream, each) {
 	for await (const line of linesOf(stream)) each(line);
+}
+function yieldTo(pid) {
+	if (pid === void 0) return;
+	try {
+		setPriority(pid, priority.PRIORITY_LOW);
+	} catch {}
 }
 function killGroup(pid) {
 	if (pid === void 0) return;

@@ -1,42 +1,52 @@
 import { posix } from "node:path";
 import prettyMilliseconds from "pretty-ms";
+import type { Config } from "../../shared/config.ts";
 import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError } from "../../shared/errors.ts";
-import { type ProjectFault, projectFaults } from "../../shared/project.ts";
+import { type Project, type ProjectFault, projectFaults } from "../../shared/project.ts";
 import { waitLimits } from "../../shared/timeouts.ts";
 import { yamlRefusal } from "../../shared/yaml-file.ts";
 import type { Job } from "../job.ts";
-import { scannedProject } from "./project-files.ts";
+import { scanProject } from "./project-scan.ts";
 import { checkServerApp } from "./server-app.ts";
-
-/** What may be intended, and probably is not. */
-export interface Warning {
-  message: string;
-  /** The file that it is about, relative to the project; cutover.yml unless given. */
-  file?: string;
-  line?: number;
-  column?: number;
-}
+import type { Warning } from "./warning.ts";
 
 /**
  * All that `cutover check` says, before anything is built or sent: faults stop the job, warnings become annotations.
- * @param meanwhile what this process does while Python reads the project
+ * @param meanwhile reads the project's files, while Python gets ready to read its code
  * @throws CutoverError runner_unsupported, server_app_not_found, config_invalid
  */
-export async function checkProject<T>(job: Job, meanwhile: () => T): Promise<T> {
+export async function checkProject<T extends { source: string; sha256: string }>(
+  job: Job,
+  meanwhile: () => T[],
+): Promise<T[]> {
   const { config, directory, inputs, at } = job;
   checkRunner(job);
   checkServerApp(config, directory);
-  const scanning = scannedProject(directory);
-  const done = meanwhile();
-  const faults = projectFaults(config, await scanning);
+  const scanning = scanProject(directory, config.env.DJANGO_SETTINGS_MODULE);
+  const read = meanwhile();
+  const { files, again, kept } = await scanning(read);
+  const faults = await faultsOf(config, files, again);
   const placed = faults
     .map((fault) => ({ ...at(fault.path), severity: fault.severity, message: worded(fault) }))
     .toSorted((a, b) => a.line - b.line || a.column - b.column);
   const errors = placed.filter(({ severity }) => severity === "error");
   if (errors.length > 0) throw nothingSent(yamlRefusal("config_invalid", inputs.config, errors));
   warnOf(job, [...placed, ...ownSharedDirectories(job), ...shortJob(job)]);
-  return done;
+  await kept;
+  return read;
+}
+
+/** What earlier jobs found comes from a cache that others may write: it may give a wrong hint, and must stop nothing. */
+async function faultsOf(config: Config, files: Project, again?: () => Promise<Project>): Promise<ProjectFault[]> {
+  if (again === undefined) return projectFaults(config, files);
+  try {
+    const faults = projectFaults(config, files);
+    if (faults.every(({ severity }) => severity === "warning")) return faults;
+  } catch {
+    // Without them it is as it is.
+  }
+  return projectFaults(config, await again());
 }
 
 function worded({ path, message }: ProjectFault): string {

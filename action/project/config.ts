@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { completePython } from "../../shared/complete-python.ts";
 import { completeServer, describeDetection, kindUnknown } from "../../shared/complete-server.ts";
@@ -29,7 +29,10 @@ export async function readConfig(
 ): Promise<ReadConfig> {
   let text: string;
   try {
-    text = await readFile(join(directory, name), "utf8");
+    const file = join(directory, name);
+    // A link to a device or a pipe would be read without end.
+    if (!(await stat(file)).isFile()) throw Object.assign(new Error("it is no file"), { code: "EISDIR" });
+    text = await readFile(file, "utf8");
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code !== "ENOENT" && code !== "ENOTDIR") throw unreadable(name, cause);

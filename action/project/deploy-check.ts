@@ -1,15 +1,15 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { z } from "zod";
 import { argv } from "../../shared/command.ts";
 import { type Config, siteOf } from "../../shared/config.ts";
 import { portOf } from "../../shared/config-site.ts";
-import { readSettings } from "../../shared/detect/django-settings.ts";
+import { startReadingSettings } from "../../shared/detect/django-settings.ts";
 import { findProgram } from "../../shared/find-program.ts";
 import type { Exec } from "../runner/exec.ts";
 import { withoutSecrets } from "../runner/secrets.ts";
 import { deadline, type Time } from "../runner/time.ts";
-import type { Warning } from "./check-project.ts";
+import type { Noticed } from "./warning.ts";
 
 export interface DeployCheckContext {
   directory: string;
@@ -19,12 +19,6 @@ export interface DeployCheckContext {
   exec: Exec;
   time: Time;
   signal: AbortSignal;
-}
-
-/** What visitors would notice. */
-export interface Noticed extends Warning {
-  /** The hosts' own environment may say otherwise: the setting is read from there. */
-  unsure?: true;
 }
 
 /** A project that takes longer to load is not waited for: this is advice. */
@@ -72,7 +66,7 @@ export async function deployCheck(config: Config, context: DeployCheckContext): 
   if (said === undefined) return [];
   const manage = collect[managePlace(collect)] ?? "";
   const folder = manage.includes("/") ? manage.slice(0, manage.lastIndexOf("/")) : "";
-  const settings = readSettings(context.directory, folder, said.module);
+  const settings = await startReadingSettings(context.directory, folder, said.module);
   const place = (name: string) => placeOf(context.directory, settings?.where[name]);
   // `check` has said it from the text alone.
   const debug = said.ids.includes("security.W018") && settings?.debug !== true ? debugNotice() : [];
@@ -91,9 +85,14 @@ function settingsModule(config: Config, directory: string): string | undefined {
   const { DJANGO_SETTINGS_MODULE: given, PYTHONPATH: path = "" } = config.env;
   if (given !== undefined) return given;
   const module = config.server.app?.split(":")[0]?.replaceAll(".", "/") ?? "";
-  const file = [path, "", "src"].map((base) => join(directory, base, `${module}.py`)).find((each) => existsSync(each));
+  const file = [path, "", "src"].map((base) => join(directory, base, `${module}.py`)).find(isFile);
   const text = file === undefined ? "" : readFileSync(file, "utf8");
   return /DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']/.exec(text)?.[1];
+}
+
+/** A link to a device would be read without end. */
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 }
 
 async function ask(
@@ -115,6 +114,7 @@ async function ask(
       cwd: directory,
       env: { ...inherited, ...config.env, DJANGO_SETTINGS_MODULE: module, PATH: path },
       signal: AbortSignal.any([signal, limit]),
+      inBackground: true,
     });
     return answer.parse(JSON.parse(stdout.split("@@").at(-1) ?? ""));
   } catch (thrown) {

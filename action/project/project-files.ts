@@ -1,8 +1,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { decodeText } from "../../shared/decode-text.ts";
-import { lazily, listProject, pythonFilesIn } from "../../shared/detect/project-tree.ts";
-import { startPythonScan } from "../../shared/detect/python-scan.ts";
+import { lazily } from "../../shared/detect/project-tree.ts";
 import type { ProjectFiles } from "../../shared/project-files.ts";
 import { reading } from "./unreadable.ts";
 
@@ -19,11 +18,4 @@ export function projectFiles(directory: string, known: Parameters<typeof lazily>
         .flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
         .toSorted(),
   };
-}
-
-/** The same, with what Python finds in it. Python has started when this returns its promise. */
-export async function scannedProject(directory: string): Promise<ProjectFiles> {
-  const paths = listProject(directory);
-  const scan = await startPythonScan(directory, pythonFilesIn(paths));
-  return projectFiles(directory, { paths, scan });
 }

@@ -2,7 +2,7 @@ import { basename } from "node:path";
 import { seedFolder } from "../../shared/config-site.ts";
 import type { ReadFile } from "../bundle/read-files.ts";
 import { openFile } from "../bundle/read-files.ts";
-import type { Warning } from "./check-project.ts";
+import type { Warning } from "./warning.ts";
 
 /** What a bundle should not hold, by kind. */
 interface Kind {

@@ -46,6 +46,8 @@ interface Walk {
   area: string;
   rules: Ignore;
   files: PackFile[];
+  /** How many were entered. Links can make a few folders look like any number of them. */
+  directories: number;
   outside: string[];
   refused: string[];
 }
@@ -62,6 +64,7 @@ export function walkFiles({ root, directory, area, exclude }: WalkOptions): Pack
     area,
     rules,
     files: [],
+    directories: 0,
     outside: [],
     refused: [],
   };
@@ -90,6 +93,8 @@ function listed(what: string, places: string[]): string {
 
 /** @param parents the real paths of the directories above: meeting one of them again would be a cycle */
 function walkDirectory(walk: Walk, real: string, relative: string, parents: string[]): void {
+  if (++walk.directories > manifestLimits.directories)
+    throw tooMany(manifestLimits.directories, "folders, counting those behind links");
   for (const entry of reading(relative || real, () => readdirSync(real, { withFileTypes: true }))) {
     const path = relative === "" ? entry.name : `${relative}/${entry.name}`;
     if (entry.isSymbolicLink()) walkSymlink(walk, join(real, entry.name), path, parents);
@@ -149,10 +154,14 @@ function addFile(walk: Walk, source: string, relative: string, known?: Stats): v
     return;
   }
   if (walk.files.length >= manifestLimits.files) {
-    throw new CutoverError("path_not_allowed", `The project has more than ${manifestLimits.files} files.`, {
-      unchanged: "Nothing was sent.",
-      fix: "Leave out what the app does not need with `exclude` in cutover.yml.",
-    });
+    throw tooMany(manifestLimits.files, "files");
   }
   walk.files.push({ path, source, mode: (stats.mode & 0o100) === 0 ? 0o644 : 0o755 });
+}
+
+function tooMany(limit: number, what: string): CutoverError {
+  return new CutoverError("path_not_allowed", `The project has more than ${limit} ${what}.`, {
+    unchanged: "Nothing was sent.",
+    fix: "Leave out what the app does not need with `exclude` in cutover.yml.",
+  });
 }

@@ -233,7 +233,8 @@ function statOf(place: string) {
 
 function readIfFile(place: string): Buffer | undefined {
   try {
-    return readFileSync(place);
+    // A link to a device or a pipe would be read without end.
+    return statOf(place)?.isFile() === true ? readFileSync(place) : undefined;
   } catch {
     return undefined;
   }

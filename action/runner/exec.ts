@@ -1,4 +1,5 @@
 import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
+import { constants, setPriority } from "node:os";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { linesOf } from "../../shared/lines.ts";
@@ -11,6 +12,8 @@ export interface ExecRequest {
   /** Gets each line of output as it comes. */
   onLine?: (line: string) => void;
   signal: AbortSignal;
+  /** It gets the processor time that nothing else wants. */
+  inBackground?: true;
 }
 
 export interface ExecResult {
@@ -18,6 +21,7 @@ export interface ExecResult {
   ok: boolean;
   /** How it ended, as a sentence: its exit code, the signal that killed it, or why it could not be started. */
   how: string;
+  /** The first 64 MiB: what is read of a program is far shorter, and a command can print without end. */
   stdout: string;
   /** Both streams in the order in which they came; the last 64 KiB. */
   output: string;
@@ -26,7 +30,9 @@ export interface ExecResult {
 /** @throws the signal's reason if it is aborted */
 export type Exec = (request: ExecRequest) => Promise<ExecResult>;
 
+const { priority } = constants;
 const kept = 64 * 1024;
+const longestStdout = 64 * 1024 * 1024;
 /** For what is still in the pipes when the program has ended. */
 const lastLinesMs = 1000;
 
@@ -35,7 +41,7 @@ const lastLinesMs = 1000;
  * build started. @actions/exec cannot do that: it takes no signal and does not give out the process. It runs git, which
  * needs neither.
  */
-export const execute: Exec = async ({ argv, cwd, env, onLine, signal }) => {
+export const execute: Exec = async ({ argv, cwd, env, onLine, signal, inBackground }) => {
   signal.throwIfAborted();
   const [program, ...args] = argv;
   const options = { cwd, env, detached: true } as const;
@@ -45,18 +51,23 @@ export const execute: Exec = async ({ argv, cwd, env, onLine, signal }) => {
   } catch (thrown) {
     return { ...notStarted(program ?? "", thrown), stdout: "", output: "" };
   }
+  if (inBackground === true) yieldTo(child.pid);
   const stop = () => killGroup(child.pid);
   signal.addEventListener("abort", stop, { once: true });
   const stdout: string[] = [];
+  let room = longestStdout;
   let output = "";
   const keep = (said: string) => {
     const line = maskUrls(said);
-    output = `${output}${line}\n`.slice(-kept);
+    output += `${line}\n`;
+    // Not at each line: a program may print millions.
+    if (output.length > 2 * kept) output = output.slice(-kept);
     onLine?.(line);
   };
   const lines = Promise.allSettled([
     readLines(child.stdout, (line) => {
-      stdout.push(line);
+      room -= line.length + 1;
+      if (room >= 0) stdout.push(line);
       keep(line);
     }),
     readLines(child.stderr, keep),
@@ -66,7 +77,7 @@ export const execute: Exec = async ({ argv, cwd, env, onLine, signal }) => {
     // A daemon that it left behind may keep its output open for ever.
     await Promise.race([lines, sleep(lastLinesMs, undefined, { signal, ref: false }).catch(() => undefined)]);
     signal.throwIfAborted();
-    return { ...end, stdout: stdout.join("\n"), output };
+    return { ...end, stdout: stdout.join("\n"), output: output.slice(-kept) };
   } finally {
     signal.removeEventListener("abort", stop);
     child.stdout.destroy();
@@ -92,6 +103,15 @@ function notStarted(program: string, thrown: unknown): Pick<ExecResult, "ok" | "
 
 async function readLines(stream: Readable, each: (line: string) => void): Promise<void> {
   for await (const line of linesOf(stream)) each(line);
+}
+
+function yieldTo(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    setPriority(pid, priority.PRIORITY_LOW);
+  } catch {
+    // It has ended by itself.
+  }
 }
 
 function killGroup(pid: number | undefined): void {

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { hidden } from "../../shared/hidden-characters.ts";
 
 /** The part of @actions/core that the log uses. */
 export interface Console {
@@ -15,13 +16,15 @@ export interface Console {
 
 const longestLine = 4000;
 
-/** Makes text one line of a log, without escape sequences and control characters: a carriage return would start a line. */
+/**
+ * Makes text one line of a log, without escape sequences, control characters and what cannot be seen: a carriage return would
+ * start a line, and a mark of direction could show a file under another name.
+ */
 export function cleanLine(text: string): string {
   const clean = text
     // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal sequences are what is taken away
     .replace(/\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|.)/g, "")
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken away
-    .replace(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]/g, "");
+    .replace(hidden, (mark) => (mark === "\t" ? mark : ""));
   return clean.length > longestLine ? `${clean.slice(0, longestLine)} [...]` : clean;
 }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
 import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import pRetry, { AbortError } from "p-retry";
@@ -203,10 +204,17 @@ async function addressOf(hook: Webhook): Promise<URL> {
 
 async function readHostFile(file: string, key: string): Promise<string> {
   try {
-    return await readFile(file, "utf8");
+    return await readPlainly(file);
   } catch (cause) {
     throw new AbortError(new Undelivered(`its ${key} cannot be read: ${(cause as NodeJS.ErrnoException).code}`));
   }
+}
+
+/** An app's user may have put a pipe there, which would hold a thread of this process for ever. */
+async function readPlainly(file: string): Promise<string> {
+  await using opened = await open(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  if (!(await opened.stat()).isFile()) throw Object.assign(new Error("it is no file"), { code: "EISDIR" });
+  return await opened.readFile("utf8");
 }
 
 /** Its message is in our own words, and holds no address. */

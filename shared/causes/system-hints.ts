@@ -65,7 +65,7 @@ export const systemHints: Hint[] = [
   },
   {
     id: "not-a-library",
-    pattern: /(\S+\.so\S*): (?:invalid ELF header|file too short|wrong ELF class)/,
+    pattern: /(?<!\S)([^\s:]+): (?:invalid ELF header|file too short|wrong ELF class)/,
     fix: "{1} is no library for this machine: build it on the host's system. If it is in the repository, check that Git LFS files are fetched (`lfs: true` of actions/checkout).",
     example: "ImportError: /srv/app/native.so: file too short",
   },
@@ -118,7 +118,7 @@ export const systemHints: Hint[] = [
   },
   {
     id: "unbound-variable",
-    pattern: /(\w+): (?:unbound variable|parameter not set)/,
+    pattern: /\b(\w+): (?:unbound variable|parameter not set)/,
     anywhere: "if nothing else",
     cause: "The environment has no variable {1}: {line}",
     fix: "Set it on the host with `cutover env set {app} {1}`, or in `env` of cutover.yml if it is no secret.",

@@ -1,4 +1,4 @@
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { isAbsolute, join, relative, resolve, sep } from "node:path";
 import { z } from "zod";
 import { settingsProgram } from "./settings-program.ts";
@@ -33,15 +33,34 @@ export interface DjangoSettings {
   where: Record<string, string>;
 }
 
-const limitMs = 30_000;
+const options = { timeout: 30_000, maxBuffer: 8 * 1024 * 1024, cwd: "/" };
 
 /** Reads the settings' text with Python's own parser; nothing is imported. @returns undefined without python3 */
 export function readSettings(directory: string, folder: string, module: string): DjangoSettings | undefined {
-  const argv = ["-I", "-S", "-c", settingsProgram, resolve(directory), folder, module];
-  const { status, stdout } = spawnSync("python3", argv, { timeout: limitMs, maxBuffer: 8 * 1024 * 1024, cwd: "/" });
-  if (status !== 0) return undefined;
+  const { status, stdout } = spawnSync("python3", argvFor(directory, folder, module), options);
+  return status === 0 ? parsed(stdout.toString("utf8"), directory, folder) : undefined;
+}
+
+/** The same while this process does something else. Python has started when this returns its promise, which never rejects. */
+export function startReadingSettings(
+  directory: string,
+  folder: string,
+  module: string,
+): Promise<DjangoSettings | undefined> {
+  return new Promise((resolve) => {
+    execFile("python3", argvFor(directory, folder, module), options, (error, stdout) => {
+      resolve(error === null ? parsed(stdout, directory, folder) : undefined);
+    });
+  });
+}
+
+function argvFor(directory: string, folder: string, module: string): string[] {
+  return ["-I", "-S", "-c", settingsProgram, resolve(directory), folder, module];
+}
+
+function parsed(printed: string, directory: string, folder: string): DjangoSettings | undefined {
   try {
-    return settingsFrom(JSON.parse(stdout.toString("utf8")), directory, folder);
+    return settingsFrom(JSON.parse(printed), directory, folder);
   } catch {
     return undefined;
   }

@@ -59,17 +59,24 @@ export function pythonFilesIn(paths: string[]): string[] {
   return paths.filter((path) => path.endsWith(".py") && !notApplications.test(path)).slice(0, mostPython);
 }
 
+/** Django's settings that were read already, by `settingsKey`. */
+export type KnownSettings = ReadonlyMap<string, DjangoSettings | undefined>;
+
+export function settingsKey(folder: string, module: string): string {
+  return `${folder} ${module}`;
+}
+
 /**
  * The part of a project's files that takes time to get: it is got when it is asked for, and once.
  * @param known what somebody has got before
  */
 export function lazily(
   directory: string,
-  known: { paths?: string[]; scan?: PythonScan } = {},
+  known: { paths?: string[]; scan?: PythonScan; settings?: KnownSettings } = {},
 ): Pick<Required<ProjectFiles>, "paths" | "python" | "writes" | "djangoSettings"> {
   let { paths, scan } = known;
   let written: Written[] | undefined;
-  const settings = new Map<string, DjangoSettings | undefined>();
+  const settings = new Map(known.settings);
   const list = () => {
     paths ??= listProject(directory);
     return paths;
@@ -86,7 +93,7 @@ export function lazily(
       return written;
     },
     djangoSettings: (folder, module) => {
-      const key = `${folder} ${module}`;
+      const key = settingsKey(folder, module);
       if (!settings.has(key)) settings.set(key, readSettings(directory, folder, module));
       return settings.get(key);
     },

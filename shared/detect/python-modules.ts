@@ -69,7 +69,8 @@ export class PythonModules {
   /** Whether a file has, or may have, this name: a star import or `__getattr__` can supply any. */
   has(file: string, name: string): boolean {
     const text = this.#files.read(file) ?? "";
-    return new RegExp(`(?<!\\w)${name}(?!\\w)|import \\*|def __getattr__`).test(text);
+    const literal = name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+    return new RegExp(`(?<!\\w)${literal}(?!\\w)|import \\*|def __getattr__`).test(text);
   }
 
   /** What `name` in a file is; undefined if its text does not show it. */

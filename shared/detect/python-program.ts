@@ -230,15 +230,20 @@ class Module:
                 out["routes"] += 1
 
 
-found, skipped, complete = {}, [], True
+found, skipped, complete, looked = {}, [], True, 0
 for path in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n"):
     if not path:
         continue
     if time.process_time() - started > BUDGET:
         complete = False
         break
+    looked += 1
     try:
         full = os.path.join(root, path)
+        # A link to a pipe or a device would be read without end.
+        if not os.path.isfile(full):
+            skipped.append([path, "it is no file"])
+            continue
         if os.path.getsize(full) > LARGEST:
             skipped.append([path, "it is larger than 400 kB"])
             continue
@@ -256,5 +261,5 @@ for path in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n
             found[path] = out
     except (SyntaxError, ValueError, RecursionError, OSError, MemoryError) as error:
         skipped.append([path, type(error).__name__ + ": " + str(error)[:200]])
-json.dump({"modules": found, "skipped": skipped, "complete": complete}, sys.stdout)
+json.dump({"modules": found, "skipped": skipped, "complete": complete, "looked": looked, "python": sys.version}, sys.stdout)
 `}`;

@@ -43,7 +43,7 @@ const pythonFunction = z.object({
 });
 export type PythonFunction = z.output<typeof pythonFunction>;
 
-const pythonModule = z.object({
+export const pythonModule = z.object({
   /** As it is imported from the top of the project, or of `src`. */
   module: z.string(),
   assigned: z.array(z.object({ name: z.string(), line: z.int(), value })),
@@ -99,7 +99,15 @@ const pythonScan = z.object({
 /** By path. */
 export type PythonScan = z.output<typeof pythonScan>;
 
-const nothing: PythonScan = { modules: {}, skipped: [], complete: false };
+const answer = pythonScan.extend({
+  /** How many of the paths it has got to. */
+  looked: z.int(),
+  /** Its version: another one may read the same text otherwise. */
+  python: z.string(),
+});
+export type PythonAnswer = z.output<typeof answer>;
+
+const nothing: PythonAnswer = { modules: {}, skipped: [], complete: false, looked: 0, python: "" };
 
 /** How much processor time Python may take: on a busy machine it finds the same. The files that matter come first. */
 const budgetSeconds = 0.7;
@@ -116,16 +124,21 @@ export function scanPython(directory: string, paths: string[]): PythonScan {
   return status === 0 ? parsed(stdout.toString("utf8")) : nothing;
 }
 
-/** The same while this process does something else: Python has started when this returns its promise, which never rejects. */
-export function startPythonScan(directory: string, paths: string[]): Promise<PythonScan> {
-  if (paths.length === 0) return Promise.resolve({ ...nothing, complete: true });
-  return new Promise((resolve) => {
-    const python = execFile("python3", argvFor(directory), options, (error, stdout) => {
-      resolve(error === null ? parsed(stdout) : nothing);
-    });
-    // Without python3, or if it ends early, the callback says so.
-    python.stdin?.on("error", () => {}).end(paths.join("\n"));
+/**
+ * The same while this process does something else: Python has started when this returns, and waits to be told what to read.
+ * @returns what tells it, once. The promise never rejects.
+ */
+export function startPython(directory: string): (paths: string[]) => Promise<PythonAnswer> {
+  const { promise, resolve } = Promise.withResolvers<PythonAnswer>();
+  const python = execFile("python3", argvFor(directory), options, (error, stdout) => {
+    resolve(error === null ? parsed(stdout) : nothing);
   });
+  // Without python3, or if it ends early, the callback says so.
+  python.stdin?.on("error", () => {});
+  return (paths) => {
+    python.stdin?.end(paths.join("\n"));
+    return promise;
+  };
 }
 
 const options = { timeout: limitMs, maxBuffer: 64 * 1024 * 1024, cwd: "/" };
@@ -134,9 +147,9 @@ function argvFor(directory: string): string[] {
   return ["-I", "-S", "-c", pythonProgram, resolve(directory), String(budgetSeconds)];
 }
 
-function parsed(printed: string): PythonScan {
+function parsed(printed: string): PythonAnswer {
   try {
-    return pythonScan.parse(JSON.parse(printed));
+    return answer.parse(JSON.parse(printed));
   } catch {
     return nothing;
   }

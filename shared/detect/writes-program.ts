@@ -21,6 +21,9 @@ class Writes(Reader):
         self.path = path
 
     def read(self):
+        # A link to a pipe or a device would be read without end.
+        if not os.path.isfile(self.path) or os.path.getsize(self.path) > 400_000:
+            return
         with open(self.path, "rb") as opened:
             text = opened.read()
         if not any(word in text for word in (b"sqlite", b"Sqlite", b"FileHandler", b"filename", b"instance", b"upload", b"UPLOAD", b"MEDIA", b"logger.add", b"TinyDB")):

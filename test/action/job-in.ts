@@ -25,6 +25,7 @@ export function jobIn(space: Workspace, { config = {}, platform = "linux", input
     at: () => ({ line: 1, column: 1 }),
     directory: space.at("p"),
     early: [],
+    advice: Promise.resolve([]),
     report: newJobReport("deploy", 0),
     effects: {
       env,

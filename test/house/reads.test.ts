@@ -48,7 +48,6 @@ const allowed: Record<string, string> = {
   "agent/host/trust/issuer-keys.ts": own,
   "agent/host/embedded/detached.ts": "output of its own nginx and supervisord",
   "agent/host/ownership/owner-file.ts": "files of the host's owner, if nobody else can have led there",
-  "agent/host/certificates/acme-http.ts": etc,
   "agent/host/net/tls-files.ts": etc,
   "agent/host/supervisor/supervisor-errors.ts": etc,
   "agent/host/nginx/refusal.ts": "nginx's error log, below root's /var/log",

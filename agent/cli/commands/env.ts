@@ -36,7 +36,10 @@ function setCommand(terminal: Terminal): Command {
       const values = await valuesOf(words, options, terminal);
       await updateEnvFile(file, values);
       const names = Object.keys(values);
-      context.show({ app, file, set: names }, () => `Set ${names.join(", ")} in ${file}.\n${redeployHint(app)}`);
+      context.show(
+        { app, file: file.path, set: names },
+        () => `Set ${names.join(", ")} in ${file.path}.\n${redeployHint(app)}`,
+      );
     });
 }
 
@@ -108,15 +111,15 @@ function unsetCommand(terminal: Terminal): Command {
         throw usageError("Give only the names of the variables.");
       const absent = names.filter((name) => !Object.hasOwn(there, name));
       if (absent.length > 0) {
-        throw new CutoverError("environment_invalid", `${file} does not set ${absent.join(", ")}.`, {
+        throw new CutoverError("environment_invalid", `${file.path} does not set ${absent.join(", ")}.`, {
           unchanged: "Nothing was changed.",
           fix: `\`cutover env list ${app}\` lists the names.`,
         });
       }
       await updateEnvFile(file, Object.fromEntries(names.map((name) => [name, undefined])));
       context.show(
-        { app, file, unset: names },
-        () => `Removed ${names.join(", ")} from ${file}.\n${redeployHint(app)}`,
+        { app, file: file.path, unset: names },
+        () => `Removed ${names.join(", ")} from ${file.path}.\n${redeployHint(app)}`,
       );
     });
 }
@@ -128,8 +131,8 @@ function listCommand(terminal: Terminal): Command {
       const context: Context = contextOf(command, terminal);
       const file = await envFileOf(context.places, app);
       const names = Object.keys(parseEnvFile(await readEnvFile(file))).toSorted();
-      context.show({ app, file, names }, () =>
-        names.length === 0 ? `${file} sets nothing.\n` : names.map((name) => `${name}\n`).join(""),
+      context.show({ app, file: file.path, names }, () =>
+        names.length === 0 ? `${file.path} sets nothing.\n` : names.map((name) => `${name}\n`).join(""),
       );
     });
 }

@@ -1,18 +1,25 @@
-import { open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
+import { lstat, open, readFile, realpath, rename, rm } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { changeEnvFile } from "../../../shared/env-file.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { appName } from "../../../shared/names.ts";
 import { parseYamlFile } from "../../../shared/yaml-file.ts";
-import { readOwnerFile } from "../../host/ownership/owner-file.ts";
+import { inOwnerDirectory, type OwnerDirectory, readEntry, readOwnerFile } from "../../host/ownership/owner-file.ts";
 import { userIds } from "../../host/ownership/users.ts";
 import { syncDirectory } from "../../host/store/durable.ts";
 import { appSettingsSchema } from "../../settings.ts";
 import type { Places } from "./places.ts";
 
-/** The path of an app's file of secrets: the one that its settings name, else apps/<app>.env. @throws CutoverError app_not_found, host_settings_invalid */
-export async function envFileOf(places: Places, app: string): Promise<string> {
+/** An app's file of secrets. */
+export interface EnvFile {
+  path: string;
+  /** The id of the app's user, who may have the file in a directory of its own, if that is not the user of this process. */
+  user: number | undefined;
+}
+
+/** The one that the app's settings name, else apps/<app>.env. @throws CutoverError app_not_found, host_settings_invalid */
+export async function envFileOf(places: Places, app: string): Promise<EnvFile> {
   // It becomes part of a path.
   if (!appName.safeParse(app).success) throw noSuchName(app);
   const settings = places.appFile(app);
@@ -33,13 +40,18 @@ export async function envFileOf(places: Places, app: string): Promise<string> {
   const { env_file: named = `${app}.env`, user } = parseYamlFile(text, settings, appSettingsSchema, errors);
   const path = resolve(dirname(settings), named);
   // Where the app's user has put a link, root would change another's file.
-  if (process.geteuid?.() === 0 && user !== undefined) {
-    const ids = await userIds(user);
-    await readOwnerFile(path, ids?.uid).catch((thrown: unknown) => {
-      if (thrown instanceof CutoverError) throw thrown;
-    });
-  }
-  return path;
+  const isRoot = process.geteuid?.() === 0 && user !== undefined;
+  return { path, user: isRoot ? await idOf(user) : undefined };
+}
+
+/** @throws CutoverError host_settings_invalid: of a user that nobody knows nothing can be told */
+async function idOf(user: string): Promise<number> {
+  const ids = await userIds(user);
+  if (ids !== undefined) return ids.uid;
+  throw new CutoverError("host_settings_invalid", `This host has no user ${user}.`, {
+    unchanged: "The app's environment is as it was.",
+    fix: "Make the user, or correct `user` in the app's file.",
+  });
 }
 
 function noSuchName(app: string): CutoverError {
@@ -50,12 +62,12 @@ function noSuchName(app: string): CutoverError {
 }
 
 /** The file's text; empty if the file does not exist yet. @throws CutoverError host_settings_invalid */
-export async function readEnvFile(file: string): Promise<string> {
+export async function readEnvFile({ path, user }: EnvFile): Promise<string> {
   try {
-    return await readFile(file, "utf8");
+    return await readOwnerFile(path, user);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ENOENT") return "";
-    throw unwritable(file, cause);
+    throw cause instanceof CutoverError ? cause : unwritable(path, cause);
   }
 }
 
@@ -64,29 +76,51 @@ export async function readEnvFile(file: string): Promise<string> {
  * text or the new one. Only its owner can read it, who is the owner of the directory.
  * @throws CutoverError environment_invalid, host_settings_invalid; never with a value in it
  */
-export async function updateEnvFile(named: string, changes: Record<string, string | undefined>): Promise<void> {
-  const file = await realpath(named).catch(() => named);
-  const temporary = `${file}.tmp`;
+export async function updateEnvFile(named: EnvFile, changes: Record<string, string | undefined>): Promise<void> {
+  // Says first whether the way to it is anybody else's.
+  await readEnvFile(named);
+  const path = await realpath(named.path).catch(() => named.path);
   try {
-    const draft = await openExclusively(temporary);
-    try {
-      const next = changeEnvFile(await readEnvFile(file), changes);
-      if (next === undefined) throw openQuote(file);
-      await draft.writeFile(next);
-      await draft.chmod(0o600);
-      const owner = await stat(dirname(file));
-      if (process.geteuid?.() === 0 && owner.uid !== 0) await draft.chown(owner.uid, owner.gid);
-      await draft.sync();
-      await rename(temporary, file);
-    } catch (error) {
-      await rm(temporary, { force: true });
-      throw error;
-    } finally {
-      await draft.close();
-    }
-    await syncDirectory(dirname(file));
+    await inOwnerDirectory({ file: path, named: named.path }, named.user, (directory) =>
+      replaceIn(directory, { ...named, path }, changes),
+    );
   } catch (error) {
-    throw error instanceof CutoverError ? error : unwritable(file, error);
+    throw error instanceof CutoverError ? error : unwritable(path, error);
+  }
+}
+
+async function replaceIn(
+  directory: OwnerDirectory,
+  { path, user }: EnvFile,
+  changes: Record<string, string | undefined>,
+): Promise<void> {
+  const name = basename(path);
+  const temporary = directory.at(`${name}.tmp`);
+  const draft = await openExclusively(temporary);
+  try {
+    const next = changeEnvFile(await readIfThere(directory, name, user), changes);
+    if (next === undefined) throw openQuote(path);
+    await draft.writeFile(next);
+    await draft.chmod(0o600);
+    if (process.geteuid?.() === 0 && directory.uid !== 0) await draft.chown(directory.uid, directory.gid);
+    await draft.sync();
+    await rename(temporary, directory.at(name));
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  } finally {
+    await draft.close();
+  }
+  await syncDirectory(directory.at("."));
+}
+
+async function readIfThere(directory: OwnerDirectory, name: string, user: number | undefined): Promise<string> {
+  try {
+    return await readEntry(directory, name, user);
+  } catch (thrown) {
+    // A link that leads nowhere makes way for the file, as does nothing.
+    if (["ENOENT", "ELOOP"].includes((thrown as NodeJS.ErrnoException).code ?? "")) return "";
+    throw thrown;
   }
 }
 
@@ -97,7 +131,7 @@ async function openExclusively(temporary: string) {
       return await open(temporary, "wx", 0o600);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-      const age = await stat(temporary).then(
+      const age = await lstat(temporary).then(
         ({ mtimeMs }) => Date.now() - mtimeMs,
         () => 0,
       );

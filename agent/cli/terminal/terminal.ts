@@ -1,5 +1,6 @@
 import type { Readable, Writable } from "node:stream";
 import { stripVTControlCharacters, styleText } from "node:util";
+import { hidden } from "../../../shared/hidden-characters.ts";
 
 /** The streams of a command, so that a test can replace the terminal. */
 export interface Terminal {
@@ -19,18 +20,14 @@ export function styleFor(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv): S
   return wanted ? (format, text) => styleText(format, text, { validateStream: false }) : (_, text) => text;
 }
 
-/** Control characters of both sets, and marks that change the direction of writing, break a line or cannot be seen. */
-const hidden = String.raw`\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff`;
-const unsafe = new RegExp(`[\\u0000-\\u0009\\u000b-\\u001f${hidden}]`, "g");
-/** JSON.stringify escapes the control characters of the first set by itself. */
-const unsafeInJson = new RegExp(`[${hidden}]`, "g");
-
 /**
  * Makes text from a host or a release safe for a terminal: without escape sequences (which move the cursor, rename the window
- * or hide text), control characters, and marks that change the direction of writing. Newlines stay.
+ * or hide text), control characters, marks that change the direction of writing, and what cannot be seen. Newlines stay.
  */
 export function safe(text: string): string {
-  return stripVTControlCharacters(text).replace(/\t/g, "    ").replace(unsafe, "");
+  return stripVTControlCharacters(text)
+    .replace(/\t/g, "    ")
+    .replace(hidden, (mark) => (mark === "\n" ? mark : ""));
 }
 
 /** What `styleFor` writes: bold, dim, a colour, and their ends. It can neither hide text nor move the cursor. */
@@ -80,6 +77,9 @@ export function printJsonError(terminal: Terminal, value: unknown, space = 0): v
 }
 
 function jsonText(value: unknown, space: number): string {
-  const escaped = (mark: string) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  return `${JSON.stringify(value, null, space).replace(unsafeInJson, escaped)}\n`;
+  // JSON.stringify escapes the control characters of the first set by itself; what is left of them is its own.
+  const escaped = (mark: string) => (mark === "\n" ? mark : mark.split("").map(escapedUnit).join(""));
+  return `${JSON.stringify(value, null, space).replace(hidden, escaped)}\n`;
 }
+
+const escapedUnit = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;

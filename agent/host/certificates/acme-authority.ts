@@ -11,6 +11,8 @@ interface AuthorityParts {
   settings: AcmeSettings;
   /** Between two looks at an order, in milliseconds: the first pause, and the longest. */
   poll?: { min: number; max: number };
+  /** What an order may take, in milliseconds, for each of its names, and once more. */
+  limitMs?: number;
 }
 
 /** Looks at one challenge or order; with the pauses some three minutes. */
@@ -22,12 +24,16 @@ export class AcmeAuthority implements CertificateAuthority {
   readonly #parts: Required<AuthorityParts>;
   readonly #challenges: ChallengeFiles;
 
-  constructor({ poll = { min: 1000, max: 10_000 }, ...parts }: AuthorityParts) {
-    this.#parts = { ...parts, poll };
+  constructor({ poll = { min: 1000, max: 10_000 }, limitMs = 300_000, ...parts }: AuthorityParts) {
+    this.#parts = { ...parts, poll, limitMs };
     this.#challenges = new ChallengeFiles(parts.data);
   }
 
-  async order(request: OrderRequest, signal: AbortSignal): Promise<OrderResult> {
+  /** An authority that goes on for ever would keep all other sites waiting. When time is over, nobody asks it again. */
+  async order(request: OrderRequest, stop: AbortSignal): Promise<OrderResult> {
+    const limitMs = (request.names.length + 1) * this.#parts.limitMs;
+    const limit = AbortSignal.timeout(limitMs);
+    const signal = AbortSignal.any([stop, limit]);
     try {
       const client = await this.#client(signal);
       await this.#account(client);
@@ -40,6 +46,8 @@ export class AcmeAuthority implements CertificateAuthority {
       const finished = await client.finalizeOrder({ ...order, ...ready, url: order.url }, request.request);
       return { kind: "issued", chain: await client.getCertificate(finished) };
     } catch (thrown) {
+      if (limit.aborted && !stop.aborted)
+        return { kind: "refused", reason: `The authority did not end the order within ${limitMs / 1000} seconds.` };
       if (thrown instanceof NotNow) {
         return { kind: "refused", reason: thrown.message, retryAfterMs: thrown.retryAfterMs };
       }

@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { type RequestOptions, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import type { AcmeSettings } from "../../settings-values.ts";
+import { readPlainFile } from "../ownership/owner-file.ts";
 
 const timeoutMs = 30_000;
 /** Of one answer; the longest is a chain of certificates. */
@@ -64,7 +64,7 @@ export class AuthorityHttp {
 
   async #roots(): Promise<string | undefined> {
     if (this.#ca === undefined) return undefined;
-    return readFile(this.#ca, "utf8").catch((error: NodeJS.ErrnoException) => {
+    return readPlainFile(this.#ca).catch((error: NodeJS.ErrnoException) => {
       throw new Error(`acme.ca of agent.yml cannot be read (${error.code})`);
     });
   }

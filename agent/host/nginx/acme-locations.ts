@@ -23,10 +23,13 @@ export function acmeLocations(access: Access, { acmeChallenge, ownChallenges }: 
     ]),
   ];
   const first = `location ^~ ${quoted(acmeUrl)}`;
-  if (ownChallenges === undefined) return acmeChallenge === undefined ? [] : location(first, acmeChallenge, "=404");
+  // An app's user may write there: a link leads only to what its owner has, and not to what nginx's group may read.
+  const theirs = (directory: string, otherwise: string) =>
+    location(first, directory, otherwise, [`disable_symlinks if_not_owner ${quoted(`from=${directory}`)};`]);
+  if (ownChallenges === undefined) return acmeChallenge === undefined ? [] : theirs(acmeChallenge, "=404");
   // The agent writes there, so nginx follows no link.
   const own = (head: string) =>
     location(head, ownChallenges, "=404", [`disable_symlinks on ${quoted(`from=${ownChallenges}`)};`]);
   if (acmeChallenge === undefined) return own(first);
-  return [...location(first, acmeChallenge, "@cutover_acme"), ...own("location @cutover_acme")];
+  return [...theirs(acmeChallenge, "@cutover_acme"), ...own("location @cutover_acme")];
 }

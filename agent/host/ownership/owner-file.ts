@@ -1,6 +1,6 @@
 import { constants, type Stats } from "node:fs";
 import { lstat, open, readlink } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
 import { runTool } from "../exec/run-tool.ts";
 
@@ -43,11 +43,82 @@ async function read(path: string, check: (status: Stats) => Promise<void>): Prom
   }
 }
 
+/** A directory in which one file is changed. */
+export interface OwnerDirectory {
+  /** A path of an entry that leads to this directory, whatever stands at its name by now. */
+  at(name: string): string;
+  uid: number;
+  gid: number;
+}
+
+/**
+ * Opens the directory of a file that the host's owner names, to write there. Nobody can have led root to it but root and the
+ * directory's owner; or it is the app's user's own.
+ * @param file need not exist
+ * @param named the path by which the owner names it, which may lead there by links
+ * @param user the id of the app's user, if that is not the user of this process
+ * @throws the system's error; CutoverError host_settings_invalid
+ */
+export async function inOwnerDirectory<T>(
+  { file, named }: { file: string; named: string },
+  user: number | undefined,
+  use: (directory: OwnerDirectory) => Promise<T>,
+): Promise<T> {
+  const opened = await open(dirname(file), constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    const { uid, gid } = await opened.stat();
+    // After it was opened, as above.
+    if (user !== undefined && uid !== user) {
+      await assertWay(dirname(named), uid, user);
+      await assertWay(named, uid, user).catch((thrown: NodeJS.ErrnoException) => {
+        if (thrown.code !== "ENOENT") throw thrown;
+      });
+    }
+    return await use({ at: (name) => `/proc/self/fd/${opened.fd}/${name}`, uid, gid });
+  } finally {
+    await opened.close();
+  }
+}
+
+/**
+ * The text of an entry of such a directory, which may be a link no more. In the app's user's own directory it is that user's.
+ * @throws as `readOwnerFile`
+ */
+export async function readEntry({ at, uid }: OwnerDirectory, name: string, user: number | undefined): Promise<string> {
+  const file = await open(at(name), flags | constants.O_NOFOLLOW);
+  try {
+    const status = await file.stat();
+    if (!status.isFile() || status.size > longest) throw refused(name, "it is no regular file, or too large");
+    if (user !== undefined && uid === user && status.uid !== user) throw refused(name, "it is another user's");
+    return await file.readFile("utf8");
+  } finally {
+    await file.close();
+  }
+}
+
 type GroupCounts = (group: number) => Promise<boolean>;
 
 /** Whether root alone decides what is at a path. */
 export async function isRootsAlone(path: string): Promise<boolean> {
   return (await otherOnTheWay(path, 0, async () => true)) === undefined;
+}
+
+/**
+ * What is first on the way to a file that somebody else may lead elsewhere; undefined if nobody but these can put another file
+ * or a pipe in its place. Whose the file itself is does not matter.
+ */
+export async function whereOthersLead(path: string, owners: readonly number[]): Promise<string | undefined> {
+  let isShared = false;
+  for await (const { at, status } of wayTo(path)) {
+    const isOwn = owners.includes(status.uid);
+    const isPlace = status.isDirectory() || status.isSymbolicLink();
+    // In a directory that all may write to, such as /tmp, only the owner of an entry can replace it.
+    if (!isOwn && (isPlace || isShared)) return at;
+    if (!status.isDirectory()) continue;
+    if (await isOpen(status, async (group) => group !== 0)) return at;
+    isShared = (status.mode & 0o022) !== 0;
+  }
+  return undefined;
 }
 
 async function assertWay(path: string, owner: number, user: number): Promise<void> {

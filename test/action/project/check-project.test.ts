@@ -8,7 +8,7 @@ import { refusal, Workspace } from "../workspace.ts";
 
 const wsgi = { "p/shop/wsgi.py": "application = 1\n" };
 
-const nothing = () => undefined;
+const nothing = () => [];
 
 describe("before anything is packed", () => {
   it("faults of the project stop the job, with their places in cutover.yml", async () => {
@@ -127,7 +127,10 @@ test("Python reads the project while this process does something else, and finds
   });
   const console = new RecordedConsole();
   const order: string[] = [];
-  const done = checkProject(jobIn(space, { console }), () => order.push("read")).then(() => order.push("checked"));
+  const done = checkProject(jobIn(space, { console }), () => {
+    order.push("read");
+    return [];
+  }).then(() => order.push("checked"));
   order.push("goes on");
   await done;
   expect(order).toEqual(["read", "goes on", "checked"]);

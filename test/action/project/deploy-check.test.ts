@@ -1,7 +1,9 @@
 import { cpSync, readFileSync } from "node:fs";
 import { describe, expect, it, test } from "vitest";
 import { pack } from "../../../action/bundle/pack.ts";
-import { deployCheck, type Noticed } from "../../../action/project/deploy-check.ts";
+import { sayAdvice } from "../../../action/project/advice.ts";
+import { deployCheck } from "../../../action/project/deploy-check.ts";
+import type { Noticed } from "../../../action/project/warning.ts";
 import { execute } from "../../../action/runner/exec.ts";
 import { realTime, type Time } from "../../../action/runner/time.ts";
 import { jobIn } from "../job-in.ts";
@@ -134,7 +136,9 @@ it("has the settings that wsgi.py names, which manage.py does not know", async (
 /** The annotations and the log of a job that packs this. */
 async function packed(space: Workspace): Promise<RecordedConsole> {
   const console = new RecordedConsole();
-  await pack(jobIn(space, { config: { ...parts, ...named }, console }));
+  const job = jobIn(space, { config: { ...parts, ...named }, console });
+  await pack(job);
+  await sayAdvice(job);
   return console;
 }
 
@@ -148,6 +152,21 @@ it("is an annotation on the line of the settings, and a line of the log where th
   const { taken, lines } = await packed(unsure);
   expect(taken.filter(({ command }) => command === "warning")).toEqual([]);
   expect(lines.join("\n")).toContain("Unless the environment on the hosts says otherwise: ALLOWED_HOSTS lacks shop.");
+});
+
+it("is not waited for until the job ends", async () => {
+  using space = project("import sys, time\nif 'shell' in sys.argv: time.sleep(600)\n");
+  let expire = () => {};
+  const after: Time["after"] = (_ms, call) => {
+    expire = call;
+    return () => undefined;
+  };
+  const job = jobIn(space, { config: { ...parts, ...named } });
+  const waiting = { ...job, effects: { ...job.effects, time: { ...realTime, after } } };
+  // It does not end before its limit, which this test decides about.
+  await pack(waiting);
+  expire();
+  await sayAdvice(waiting);
 });
 
 it("ends when the files cannot be collected", async () => {

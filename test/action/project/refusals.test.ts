@@ -53,7 +53,7 @@ describe("A11: a Python that the runner does not have", () => {
 describe("A13: a runner that is not Linux", () => {
   it.each(["darwin", "win32"] as const)("packs nothing on %s", async (platform) => {
     using space = new Workspace({ "p/shop/wsgi.py": "application = 1\n" });
-    const error = await refusal(() => checkProject(jobIn(space, { platform }), () => undefined));
+    const error = await refusal(() => checkProject(jobIn(space, { platform }), () => []));
     expect(error).toMatchObject({ code: "runner_unsupported", fix: expect.stringContaining("runs-on: ubuntu-latest") });
   });
 });

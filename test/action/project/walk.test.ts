@@ -36,6 +36,21 @@ describe("the files of a project", () => {
     ]);
   });
 
+  it("are counted with those behind links, which can make a few folders look like any number", async () => {
+    using space = new Workspace();
+    // Two links in each of 30 folders, to the next one: a walk that followed them all would not end.
+    for (let depth = 0; depth < 30; depth++) {
+      mkdirSync(space.at(`d${depth}`));
+      for (const name of ["a", "b"]) space.link(`d${depth}/${name}`, `../d${depth + 1}`);
+    }
+    mkdirSync(space.at("d30"));
+    const error = await refusal(() => walk(space));
+    expect([error.code, error.message]).toEqual([
+      "path_not_allowed",
+      "The project has more than 200000 folders, counting those behind links.",
+    ]);
+  }, 120_000);
+
   it("that are always left out are taken back by a pattern with !", () => {
     using space = new Workspace({ "lib/venv/a.py": "" });
     expect(walk(space, ["!venv"])).toEqual(["app/lib/venv/a.py 644"]);

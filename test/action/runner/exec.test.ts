@@ -22,6 +22,16 @@ describe("A5: a program whose descendant keeps its output open", () => {
   });
 });
 
+it("keeps so much of an output without end, and no more", async () => {
+  const { ok, stdout, output } = await run([
+    "sh",
+    "-c",
+    "echo first; yes $(printf %05000d 0) | head -c 100000000; echo; echo last",
+  ]);
+  expect([ok, stdout.startsWith("first\n"), output.endsWith("last\n")]).toEqual([true, true, true]);
+  expect(stdout.length).toBeLessThanOrEqual(64 * 1024 * 1024);
+});
+
 describe("how a program ended", () => {
   it("A26: names the signal that killed it", async () => {
     expect(await run(["sh", "-c", "kill -TERM $$"])).toMatchObject({ ok: false, how: "It was killed by SIGTERM." });

@@ -38,6 +38,12 @@ describe("the log", () => {
     expect(console.taken).toEqual([]);
   });
 
+  it("takes away what cannot be seen or turns the writing around: a file would be shown under another name", () => {
+    const console = new RecordedConsole();
+    new Log(console).warn("a\u202egpj.py\u2066 b\u200b\u00ad\u{e0041}c\td", { file: "shop/\u202egpj.py" });
+    expect(console.taken).toEqual([{ command: "warning", text: "shop/gpj.py: agpj.py bc\td" }]);
+  });
+
   it("masks a secret also in the middle of a host's text", () => {
     const console = new RecordedConsole();
     const log = new Log(console);

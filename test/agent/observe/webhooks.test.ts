@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { createServer, type IncomingHttpHeaders } from "node:http";
@@ -56,6 +57,15 @@ function sender({ agent = [], app = [], limits }: Setting) {
   onTestFinished(() => sender.close());
   return { sender, results, log: () => lines.join("") };
 }
+
+test("a pipe in the place of a file of its own is not waited for", async () => {
+  const { url, got } = await receiver(200);
+  const pipe = join(scratch(), "pipe");
+  execFileSync("mkfifo", [pipe]);
+  const { sender: webhooks, results } = sender({ agent: [{ url, secret_file: pipe }, { url_file: pipe }] });
+  await end(webhooks);
+  expect([results, got]).toEqual([["failed", "failed"], []]);
+});
 
 function view(parts: Partial<DeploymentView> = {}): DeploymentView {
   const started = "2026-11-21T10:30:00.000Z";

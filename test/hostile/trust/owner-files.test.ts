@@ -1,5 +1,17 @@
-import { execFileSync } from "node:child_process";
-import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { certificateFacts } from "../../../agent/doctor/facts/certificates.ts";
@@ -73,6 +85,41 @@ describe("a file of secrets in a directory of the app's user", () => {
     const { error } = await asked();
     host.writeApp("shop", { user: users.app, env_file: file });
     expect(error).toMatchObject({ code: "host_settings_invalid" });
+  });
+
+  test("that is not there yet is written nowhere else, by no link of that user", async () => {
+    const directory = join(home, "way");
+    byApp("ln", "-sfn", join(host.etc, "apps"), directory);
+    host.writeApp("shop", { user: users.app, env_file: join(directory, "fresh.env") });
+    const { code, stderr } = await env("set", "shop", "SECRET=mine");
+    host.writeApp("shop", { user: users.app, env_file: file });
+    expect([code, existsSync(join(host.etc, "apps/fresh.env"))]).toEqual([1, false]);
+    expect(stderr).toContain("host_settings_invalid");
+    // What leads nowhere makes way for the file, in that user's own directory.
+    byApp("ln", "-s", join(host.etc, "apps/fresh.env"), file);
+    expect((await env("set", "shop", "SECRET=mine")).code).toBe(0);
+    expect([lstatSync(file).isFile(), statSync(file).uid, existsSync(join(host.etc, "apps/fresh.env"))]).toEqual([
+      ...[true, app.uid, false],
+    ]);
+  });
+
+  test("whose directory that user swaps for a link all the while leads root nowhere else", async () => {
+    const directory = join(home, "swapped");
+    const away = join(host.etc, "apps");
+    byApp("mkdir", directory);
+    host.writeApp("shop", { user: users.app, env_file: join(directory, "fresh.env") });
+    const swap = `while :; do mv -T "$0" "$0.real"; ln -sfn "$1" "$0"; rm "$0"; mv -T "$0.real" "$0"; done 2>/dev/null`;
+    const ids = ["--reuid", String(app.uid), "--regid", String(app.gid), "--clear-groups", "--"];
+    const swapping = spawn("/usr/bin/setpriv", [...ids, "sh", "-c", swap, directory, away], { stdio: "ignore" });
+    try {
+      for (let turn = 0; turn < 8; turn++) {
+        await env("set", "shop", `TURN=${turn}`);
+        expect(readdirSync(away).filter((name) => name.startsWith("fresh"))).toEqual([]);
+      }
+    } finally {
+      swapping.kill("SIGKILL");
+      host.writeApp("shop", { user: users.app, env_file: file });
+    }
   });
 
   test("that is a pipe is not waited for", async () => {

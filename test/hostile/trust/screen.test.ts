@@ -11,9 +11,18 @@ import { Scratch } from "../../harness/scratch.ts";
  * the terminal in root's name or turns the writing around.
  */
 const evil =
-  "a\u001b[2J\u001b[8m\u001b]52;c;ZWNobw==\u0007\u001bP+q544e\u001b\\\u009b31m\u009d0;x\u009c\u0007\b\r\u007f\u202e\u2066\u200f\u061c\ufeff\u2028b";
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not be there
-const unsafe = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/;
+  "a\u001b[2J\u001b[8m\u001b]52;c;ZWNobw==\u0007\u001bP+q544e\u001b\\\u009b31m\u009d0;x\u009c\u0007\b\r\u007f\u202e\u2066\u200f\u061c\ufeff\u2028\u00ad\u034f\u115f\u180e\u3164\ufe0f\ufff9\u206a\u{e0041}\u{e0100}b";
+/** A part each, since some of them join others in a pattern. */
+const unsafe = new RegExp(
+  [
+    ...[
+      "[\\u0000-\\u0009\\u000b-\\u001f\\u007f-\\u009f]",
+      "[\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]",
+    ],
+    ...["\\u00ad", "\\u034f", "\\u115f", "\\u180e", "\\u3164", "\\ufe0f", "\\ufff9", "[\\u{e0000}-\\u{e0fff}]"],
+  ].join("|"),
+  "u",
+);
 
 const failure = {
   code: `${evil}x`,

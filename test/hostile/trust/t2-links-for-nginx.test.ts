@@ -127,6 +127,24 @@ test.runIf(root)("T2: a link among an app's shared files leads only to what its 
   expect((await ask(host.port, "/media/upload")).text).not.toContain(secret);
 });
 
+test.runIf(root)(
+  "T2: a link among ACME's answers, in a directory of the app's user, leads only to what its owner has",
+  async () => {
+    const acme = join(host.home, "shared/acme");
+    const answers = join(acme, ".well-known/acme-challenge");
+    mkdirSync(answers, { recursive: true });
+    writeFileSync(join(answers, "token"), "answer");
+    for (const path of [acme, dirname(answers), answers, join(answers, "token")]) chown(users.app, path);
+    plant("shared/acme/.well-known/acme-challenge/good", "token", users.app);
+    plant("shared/acme/.well-known/acme-challenge/leak", stolen, users.app);
+    host.allow({ preview: [`127.0.0.1:${preview}`], acme_challenge: acme });
+    await serve();
+    const asked = (name: string) => ask(host.port, `/.well-known/acme-challenge/${name}`);
+    expect([(await asked("token")).text, (await asked("good")).text]).toEqual(["answer", "answer"]);
+    expect((await asked("leak")).text).not.toContain(secret);
+  },
+);
+
 test("T2: what a release has itself is served, its error page out of a folder of collected files too", async () => {
   host.file("releases/current/static/static/errors/50x.html", "<h1>ours</h1>");
   // As the release has it: only a link leads from the project to what was collected.

@@ -190,3 +190,23 @@ test("what a program said last goes before the server's word for its end", () =>
 [2026-11-26 21:43:33 +0000] [25732] [INFO] Reason: Worker failed to boot.`;
   expect(findCause(log, onHost)).toEqual({ line: "shop: no licence, so it ends", vague: true });
 });
+
+test("no line makes the search for a cause take long: an app prints what it likes, and the agent reads it", () => {
+  const length = 2000;
+  const time = (text: string) => {
+    const took = [1, 2, 3].map(() => {
+      const began = performance.now();
+      findCause(text, onHost);
+      return performance.now() - began;
+    });
+    return Math.min(...took);
+  };
+  const line = (part: string) => part.repeat(Math.ceil(length / part.length)).slice(0, length);
+  const usual = Math.max(time(line("a line like any other, ")), 0.5);
+  // Every literal part of every pattern, again and again.
+  const parts = new Set(
+    hints.flatMap(({ pattern }) => pattern.source.match(/(?:\\[./()[\]"'-]|[A-Za-z0-9 '":,_@=/<>%-]){2,}/g) ?? []),
+  );
+  const slow = [...parts].map((part) => part.replace(/\\(.)/g, "$1")).filter((part) => time(line(part)) > usual * 100);
+  expect(slow).toEqual([]);
+});

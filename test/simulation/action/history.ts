@@ -203,6 +203,7 @@ function jobOf(history: History, time: VirtualTime, signal: AbortSignal, cancell
     at: () => ({ line: 1, column: 1 }),
     directory: "/",
     early: [],
+    advice: Promise.resolve([]),
     report: newJobReport(command, 0),
     effects: { env: {}, platform: "linux", now: () => time.elapsed(), exec, connect, log, signal, cancelled, time },
   };

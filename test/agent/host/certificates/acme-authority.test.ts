@@ -19,7 +19,7 @@ const { signal } = new AbortController();
 const poll = { min: 50, max: 500 };
 
 /** A site with `tls: auto` behind a real nginx, and a pebble that asks it. */
-async function world(options: Partial<Parameters<typeof Pebble.open>[0]> = {}) {
+async function world(options: Partial<Parameters<typeof Pebble.open>[0]> = {}, more: { limitMs?: number } = {}) {
   const host = await siteHost();
   const securePort = await freePort();
   const listen = [`127.0.0.1:${host.port}`, `127.0.0.1:${securePort} ssl`];
@@ -31,6 +31,7 @@ async function world(options: Partial<Parameters<typeof Pebble.open>[0]> = {}) {
     data,
     settings: acme.parse({ ...pebble.settings, email: "ops@example.com" }),
     poll,
+    ...more,
   });
   const request = () => host.privileged.certificateRequest("shop", names);
   return { ...host, authority, request, data };
@@ -86,6 +87,24 @@ test("an authority that is not there, and one whose certificate nobody vouches f
     kind: "refused",
     reason: expect.stringContaining("self-signed certificate"),
   });
+});
+
+test("an authority that never decides ends with its time, and no answer is left", async () => {
+  const { authority, request, data, serve } = await world(
+    {
+      front({ url = "" }, response) {
+        if (!url.includes("/chalZ/")) return false;
+        response.writeHead(200, { "replay-nonce": "bm9uY2U" });
+        response.end(JSON.stringify({ type: "http-01", status: "pending", url, token: "t".repeat(43) }));
+        return true;
+      },
+    },
+    { limitMs: 500 },
+  );
+  await serve({}, [nobody()]);
+  const result = await authority.order({ names, request: await request() }, signal);
+  expect(result).toEqual({ kind: "refused", reason: "The authority did not end the order within 1.5 seconds." });
+  expect(readdirSync(join(challengesDirectory(data), ".well-known/acme-challenge"))).toEqual([]);
 });
 
 test("an authority that names an address of plain HTTP, or wants more proofs than there are names, is not followed", async () => {

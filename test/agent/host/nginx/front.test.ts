@@ -102,6 +102,21 @@ const forged = {
   forwarded: "for=6.6.6.6;proto=https;host=evil.example",
   "true-client-ip": "6.6.6.6",
   proxy: "http://evil.example",
+  // Where django-ipware and its like look, and what CDNs and other servers write.
+  ...Object.fromEntries(
+    (
+      "client-ip x-client-ip x-cluster-client-ip x-forwarded forwarded-for x-original-forwarded-for x-remote-ip x-remote-addr " +
+      "x-originating-ip proxy-client-ip wl-proxy-client-ip cf-connecting-ip cf-connecting-ipv6 fastly-client-ip fly-client-ip " +
+      "do-connecting-ip ali-cdn-real-ip x-appengine-user-ip x-azure-clientip x-azure-socketip x-envoy-external-address " +
+      "x-proxyuser-ip cloudfront-viewer-address x-original-host x-host x-http-host-override"
+    )
+      .split(" ")
+      .map((name) => [name, "6.6.6.6"]),
+  ),
+  "front-end-https": "on",
+  "cf-visitor": '{"scheme":"evil"}',
+  "x-original-url": "/evil",
+  "x-rewrite-url": "/evil",
 };
 const usual = { "x-real-ip": "127.4.5.6", "x-forwarded-for": "127.4.5.6", "x-forwarded-proto": "http" };
 

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { MaintenanceFiles } from "../../../../agent/host/nginx/maintenance.ts";
@@ -126,6 +126,41 @@ test("access: a password, addresses, or one of both; and ACME's answers for ever
   expect(await statuses()).toEqual([403, 403, 200, 200]);
   expect((await ask(shop.port, "/.well-known/acme-challenge/token", { from: "127.4.4.4" })).text).toBe("answer");
 });
+
+test.runIf(process.geteuid?.() === 0)(
+  "access: a password file that others than root can replace is refused, since a pipe there would stop nginx",
+  async () => {
+    const shop = await siteHost();
+    const home = join(shop.dir, "home");
+    const listen = [`127.0.0.1:${shop.port}`];
+    const refusedAt = async (file: string) => {
+      shop.allow({ listen, user: "nobody", access: { password_file: file } });
+      return shop.privileged.checkSite("shop", testConfig()).then(
+        () => undefined,
+        ({ code, message }) => ({ code, at: / may change (\S+), and put a pipe at /.exec(message)?.[1] }),
+      );
+    };
+    const ofOwner = join(shop.dir, "root.htpasswd");
+    writeFileSync(ofOwner, "");
+    expect(await refusedAt(ofOwner)).toBeUndefined();
+    execFileSync("sh", [
+      "-c",
+      'mkdir "$0" && touch "$0/htpasswd" && ln -s "$1" "$0/link" && chown nobody "$0"',
+      home,
+      ofOwner,
+    ]);
+    for (const name of ["htpasswd", "link"]) {
+      expect(await refusedAt(join(home, name))).toEqual({ code: "host_settings_invalid", at: home });
+    }
+    symlinkSync(join(home, "htpasswd"), join(shop.dir, "by-root"));
+    expect(await refusedAt(join(shop.dir, "by-root"))).toEqual({ code: "host_settings_invalid", at: home });
+    // What all may write to: each entry is its owner's to replace.
+    execFileSync("chown", ["nobody", ofOwner]);
+    expect(await refusedAt(ofOwner)).toBeUndefined();
+    chmodSync(shop.dir, 0o1777);
+    expect(await refusedAt(ofOwner)).toEqual({ code: "host_settings_invalid", at: ofOwner });
+  },
+);
 
 test("limit_req: too many requests of one address get 429, and others and files do not notice", async () => {
   const shop = await siteHost();
