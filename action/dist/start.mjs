@@ -24793,7 +24793,9 @@ const instanceView = object({
 	pid: int().optional(),
 	uptime: number$2().optional(),
 	connections: int(),
-	slots: int()
+	slots: int(),
+	/** How often it was started again while its run was live; absent if never, and from agents of older versions. */
+	restarts: int().optional()
 });
 /** The site is closed to all visitors except those with these addresses. */
 const maintenanceView = object({
@@ -24834,6 +24836,8 @@ const appView = object({
 	/** What visitors saw in the last minute; absent if nginx writes no lines of requests for this app. */
 	requests: requestsView.optional(),
 	instances: array(instanceView),
+	/** Since when restarts are counted, if the live run is older than the agent's own start. */
+	restarts_since: datetime().optional(),
 	releases: array(releaseView),
 	deployment: deploymentView.nullable(),
 	/** Agents of older versions do not say it. */
@@ -29322,7 +29326,7 @@ function ofName(modules, files, file, module, name) {
 	if (meaning === void 0 || name.startsWith("_") && meaning.factory !== void 0) return [];
 	const { framework, factory } = meaning;
 	if (factory !== void 0 && !isFactory(meaning, module)) return [];
-	const path = pathOf$1(files, file, module);
+	const path = pathOf$2(files, file, module);
 	const dotted = dottedIn(file, path);
 	const aiohttp = framework.speaks === "aiohttp";
 	const needs = factory === void 0 ? [] : missing$1(factory.required, aiohttp);
@@ -29367,13 +29371,14 @@ function rankOfPlace(files, file) {
 	return parts.length - 1 + (isPackage ? 0 : .5);
 }
 /** The folder that has to be on Python's path for a file. From the project's top, Python finds folders without __init__.py too. */
-function pathOf$1(files, file, { imports }) {
+function pathOf$2(files, file, { imports }) {
 	const folders = file.split("/").slice(0, -1);
 	const [top = ""] = folders;
 	if (top === "" || files.exists(`${top}/__init__.py`)) return "";
-	if (top === "src") return sourceRoot(files, folders);
 	const names = Object.values(imports).map((name) => name.split(".", 1)[0] ?? "");
 	const isThere = (place) => isModule(files, place);
+	if (isRunInFolder(files, folders, names)) return folders.join("/");
+	if (top === "src") return names.includes("src") ? "" : sourceRoot(files, folders);
 	const bare = names.some((name) => isThere(`${top}/${name}`) && !isThere(name));
 	const above = names.some((name) => name === top);
 	return bare || !above && isProject(files, top) ? top : "";
@@ -29382,6 +29387,18 @@ function pathOf$1(files, file, { imports }) {
 function sourceRoot(files, [top = "", next, inner]) {
 	if (next === void 0 || inner === void 0 || files.exists(`${top}/${next}/__init__.py`)) return top;
 	return files.exists(`${top}/${next}/${inner}/__init__.py`) ? `${top}/${next}` : top;
+}
+/** A script far below that imports what lies next to it, and nowhere above, is run in its own folder. */
+function isRunInFolder(files, folders, names) {
+	const folder = folders.join("/");
+	if (folders.length < 3 || files.exists(`${folder}/__init__.py`)) return false;
+	const above = folders.map((_, depth) => folders.slice(0, depth).join("/"));
+	return names.some((name) => isThereIn(files, folder, name) && !above.some((place) => isThereIn(files, place, name)));
+}
+/** Also a folder of modules that is no package. */
+function isThereIn(files, folder, name) {
+	const place = folder === "" ? name : `${folder}/${name}`;
+	return isModule(files, place) || (files.paths?.() ?? []).some((path) => path.startsWith(`${place}/`));
 }
 function isModule(files, place) {
 	return files.exists(`${place}.py`) || files.exists(`${place}/__init__.py`);
@@ -29492,7 +29509,7 @@ function ofWords(words, shell) {
 		const assigned = /^([A-Za-z_]\w*)=(.*)$/s.exec(first);
 		if (assigned !== null) env[assigned[1] ?? ""] = assigned[2] ?? "";
 		else if (!keywords.has(first)) {
-			const inner = unwrapped(nameOf(first), second, rest);
+			const inner = unwrapped(nameOf$1(first), second, rest);
 			if (inner === void 0) break;
 			rest = inner;
 			continue;
@@ -29515,11 +29532,11 @@ function unwrapped(name, second, words) {
 	return words.slice(index);
 }
 const takesValue$1 = /^(?:-u|-p|--with|--extra|--group|--python|--package|--env-file|-t|--service_name)$/;
-function nameOf(program) {
+function nameOf$1(program) {
 	return program.slice(program.lastIndexOf("/") + 1);
 }
 function ofProgram(first, args, env, shell) {
-	const name = nameOf(first);
+	const name = nameOf$1(first);
 	const inner = {
 		...shell,
 		depth: shell.depth + 1
@@ -29586,372 +29603,239 @@ function inProject(path, { files, folder }) {
 function isThere(files, path) {
 	return files.exists(path) || (files.paths?.() ?? []).some((each) => each.startsWith(`${path}/`));
 }
-// shared/detect/process-command.ts
-/** Long enough for most jobs, and told in the comment of what is written. */
-const jobs = "10m";
-const worker = {
-	name: "worker",
-	stopTimeout: jobs
-};
-const scheduler = {
-	name: "scheduler",
-	overlap: false
-};
-const huey = {
-	name: "huey",
-	overlap: false,
-	stopSignal: "INT",
-	stopTimeout: jobs
-};
-const ifWorker = (args) => args.includes("worker") || args.includes("worker-pool") ? worker : void 0;
-/** Workers and schedulers that are known by their program. */
-const programs = {
-	celery: celery$1,
-	rq: ifWorker,
-	rqworker: () => worker,
-	rqscheduler: () => scheduler,
-	huey_consumer: () => huey,
-	"huey_consumer.py": () => huey,
-	"huey.bin.huey_consumer": () => huey,
-	dramatiq: () => worker,
-	periodiq: () => scheduler,
-	arq: () => worker,
-	saq: () => worker,
-	taskiq: (args) => args.includes("scheduler") ? scheduler : ifWorker(args, []),
-	procrastinate: ifWorker,
-	python: ([script, command = ""]) => script?.endsWith("manage.py") ? managed[command] : void 0
-};
-/** Commands of Django's manage.py. */
-const managed = {
-	qcluster: {
-		name: "qcluster",
-		overlap: false,
-		stopTimeout: jobs
-	},
-	run_huey: huey,
-	djangohuey: huey,
-	rqworker: worker,
-	rundramatiq: worker,
-	db_worker: worker,
-	procrastinate: worker,
-	process_tasks: worker,
-	runworker: { name: "channels" },
-	rqscheduler: scheduler,
-	runapscheduler: scheduler,
-	runscheduler: scheduler,
-	scheduler,
-	startscheduler: scheduler
-};
-function celery$1(args, given) {
-	const words = withoutFiles(given);
-	const has = (word) => args.includes(word);
-	if (has("beat")) return {
-		name: "beat",
-		overlap: false,
-		command: outside(words)
-	};
-	if (has("worker") && (has("-B") || has("--beat"))) return {
-		name: "beat",
-		overlap: false,
-		command: outside(words)
-	};
-	if (has("worker")) return {
-		...worker,
-		...!hostname(args) && { command: named$4(words) }
-	};
-	return has("flower") ? { name: "flower" } : void 0;
+// shared/detect/console-scripts.ts
+const isTable$3 = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+/** What pyproject.toml, setup.cfg and setup.py name, and packages with a `__main__.py`. */
+function ownPrograms(files) {
+	const named = [...ofPyproject(files.read("pyproject.toml") ?? ""), ...["setup.cfg", "setup.py"].flatMap((file) => ofSetup(file, files.read(file) ?? ""))];
+	const packages = (files.paths?.() ?? []).flatMap((path) => {
+		const [, name] = /^(?:src\/)?([A-Za-z_]\w*)\/__main__\.py$/.exec(path) ?? [];
+		return name === void 0 ? [] : [{
+			name,
+			module: `${name}.__main__`,
+			call: "",
+			why: `there is ${path}`
+		}];
+	});
+	return [...named, ...packages.filter(({ name }) => !named.some((each) => each.module.split(".", 1)[0] === name))];
 }
-/** supervisor keeps the log, and a release is read-only. */
-function withoutFiles(words) {
-	const files = /^(?:-f|--logfile|--pidfile|--detach|-D)(?:=|$)/;
-	return words.filter((word, index) => !files.test(word) && !/^(?:-f|--logfile|--pidfile)$/.test(words[index - 1] ?? ""));
+function ofPyproject(text) {
+	let value;
+	try {
+		value = parse$4(text);
+	} catch {
+		return [];
+	}
+	const get = (...path) => path.reduce((each, key) => isTable$3(each) ? each[key] : void 0, value);
+	return [get("project", "scripts"), get("tool", "poetry", "scripts")].flatMap((table) => Object.entries(isTable$3(table) ? table : {}).flatMap(([name, target]) => programOf(name, typeof target === "string" ? target : "", "pyproject.toml")));
 }
-/** beat keeps its schedule, and older ones a pid, in files where it runs, and a release is read-only. */
-function outside(words) {
-	const has = (option) => words.some((word) => option.test(word));
-	const schedule = has(/^(?:-s|--schedule|-S|--scheduler)(?:=|$)/) ? [] : ["--schedule", "{shared}/celerybeat-schedule"];
-	return joined([
-		...words,
-		...schedule,
-		...has(/^--pidfile/) ? [] : ["--pidfile="]
-	]);
+/** `shop = shop.cli:main`, as a line of setup.cfg or a text of setup.py. */
+function ofSetup(file, text) {
+	if (!/console_scripts|\.commands\b/.test(text)) return [];
+	const part = text.includes("console_scripts") ? {} : { isCommandOf: true };
+	return [...text.matchAll(/["'\n]\s*([\w.-]+)\s*=\s*([\w.]+:[\w.]+)/g)].flatMap(([, name = "", target = ""]) => programOf(name, target, file).map((program) => ({
+		...program,
+		...part
+	})));
 }
-const hostname = (args) => args.some((word) => /^(?:-n|--hostname)(?:=|$)/.test(word));
-/** Two workers at once, as in a hand-over, need two names. */
-function named$4(words) {
-	return `${joined(words)} --hostname {instance}-{run}@%h`;
+function programOf(name, target, file) {
+	const [, module, call] = /^\s*([A-Za-z_][\w.]*)\s*:\s*([A-Za-z_][\w.]*)\s*(?:\[.*)?$/.exec(target) ?? [];
+	return module === void 0 || call === void 0 ? [] : [{
+		name,
+		module,
+		call,
+		why: `${file} names ${name}`
+	}];
 }
-/** A command line of words: those with spaces and the like in quotes. */
-function joined(words) {
-	return words.map((word) => /^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word}'`).join(" ");
-}
-/**
-* The worker or scheduler that a command starts.
-* @param given the name that a Procfile or a compose file gives it; any command under one counts
-*/
-function processOf(step, why, given) {
-	const found = programs[step.program]?.(step.args, [step.program, ...step.args]);
-	if (found === void 0 && given === void 0) return void 0;
-	const { name, command, ...rest } = found ?? { name: given ?? "" };
-	const python = step.program.includes(".") && !/\.(?:py|sh)$/.test(step.program) ? ["python", "-m"] : [];
-	const line = command ?? joined([
-		...python,
-		step.program,
-		...step.args
-	]);
-	const env = Object.entries(step.env).map(([key, value]) => `${key}=${value}`);
-	return {
-		name: processNameOf(given ?? name),
-		command: env.length === 0 ? line : `env ${joined(env)} ${line}`,
-		...schedules.test(given ?? "") && { overlap: false },
-		...rest,
-		why
-	};
-}
-const schedules = /beat|sched|clock|cron/i;
-/** As `processes` in cutover.yml takes it. */
-function processNameOf(name) {
-	const plain = name.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+|-+$/g, "").slice(0, 32);
-	return plain === "" || plain === "web" ? "worker" : plain;
-}
-const prepares = [
-	/^python \S*manage\.py migrate\b/,
-	/^(?:python -m )?alembic upgrade\b/,
-	/^(?:python -m )?flask db upgrade\b/,
-	/^django-admin migrate\b/,
-	/^(?:aerich|piccolo migrations) upgrade\b|^tortoise upgrade\b/
+// shared/detect/own-command.ts
+const ports = [
+	"--port",
+	"--http-port",
+	"--server-port",
+	"--web-port",
+	"--listen-port"
 ];
-/** The command line of a step that prepares the database, as `release.command` takes it. */
-function preparationOf({ program, args }) {
-	const line = joined([program, ...args]);
-	return prepares.some((pattern) => pattern.test(line)) ? line : void 0;
-}
-// shared/detect/python-modules.ts
-const empty = {
-	modules: {},
-	skipped: [],
-	complete: true
-};
-/** A chain of names longer than this is a circle, or nobody's. */
-const longest$1 = 8;
-/** What takes an application and is none. */
-const extensions = /(?:^|\.)(?:\w*(?:Group|Manager|Client|Extension|Toolbar|Instrumentator|Instrumentor)|Migrate|SQLAlchemy|MongoEngine|PyMongo|SocketIO|Sock|Api|CORS|Bcrypt|Babel|Bootstrap\d?|Mail|Admin|Limiter|Cache|Moment|CSRFProtect|Celery|JWT|Compress|Talisman|Session|Marshmallow|OAuth|Swagger|FlaskRedis|(?:HTTP|WSGI)?Server|Config)$/;
-/** The modules of a project, and what their names mean: names are followed from module to module. */
-var PythonModules = class {
-	scan;
-	#files;
-	#byName = /* @__PURE__ */ new Map();
-	constructor(files) {
-		this.#files = files;
-		this.scan = files.python?.() ?? empty;
-		for (const [file, module] of Object.entries(this.scan.modules)) if (!this.#byName.has(module.module) || file.endsWith("/__init__.py")) this.#byName.set(module.module, [file, module]);
-	}
-	/** The file of a module, below one of these folders, or below any folder at the top that is no package. */
-	locate(module, folders = []) {
-		const stem = module.replaceAll(".", "/");
-		const candidates = [.../* @__PURE__ */ new Set([
-			...folders,
-			"",
-			"src",
-			...this.#loose()
-		])];
-		for (const path of candidates) {
-			const base = path === "" ? stem : `${path}/${stem}`;
-			const file = [`${base}/__init__.py`, `${base}.py`].find((each) => this.#files.exists(each));
-			if (file !== void 0) return {
-				file,
-				path
-			};
-		}
-	}
-	/** Folders at the top that are no packages: a script in one of them has the folder itself on its path. */
-	#loose() {
-		return this.#files.folders().filter((name) => !name.startsWith(".") && !this.#files.exists(`${name}/__init__.py`));
-	}
-	module(file) {
-		return this.scan.modules[file];
-	}
-	/** Whether a file has, or may have, this name: a star import or `__getattr__` can supply any. */
-	has(file, name) {
-		const text = this.#files.read(file) ?? "";
-		const literal = name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
-		return new RegExp(`(?<!\\w)${literal}(?!\\w)|import \\*|def __getattr__`).test(text);
-	}
-	/** What `name` in a file is; undefined if its text does not show it. */
-	meaning(file, name, depth = 0) {
-		const module = this.scan.modules[file];
-		if (module === void 0 || depth > longest$1) return void 0;
-		const made = module.functions.find((each) => each.name === name);
-		if (made !== void 0) return this.#ofFunction(file, made, depth);
-		for (const { value } of module.assigned.filter((each) => each.name === name).toReversed()) {
-			const framework = this.framework(file, value, depth + 1);
-			if (framework !== void 0) return { framework };
-		}
-		const imported = module.imports[name];
-		if (imported !== void 0) return this.#elsewhere(file, imported, depth + 1);
-		for (const star of module.star) {
-			const found = this.#elsewhere(file, `${star}.${name}`, depth + 1);
-			if (found !== void 0) return found;
-		}
-	}
-	/** The framework of what an expression of this file makes. */
-	framework(file, value, depth = 0) {
-		if (depth > longest$1) return void 0;
-		if (value.name != null) {
-			const found = this.#plain(this.#named(file, value.name, depth));
-			const [, owner] = /^(.*)\.(?:server|wsgi_app|asgi_app|app)$/.exec(value.name) ?? [];
-			if (found !== void 0 || owner === void 0) return found;
-			const wrapped = this.#plain(this.#named(file, owner, depth));
-			return wrapped?.name === "Dash" ? madeBy("flask.Flask") : wrapped;
-		}
-		if (value.call == null) return void 0;
-		const direct = madeBy(value.call) ?? madeBy(value.call.replace(/^.*\.(?=make_wsgi_app$|wsgifunc$)/, "?."));
-		if (direct !== void 0 && direct.name !== "WSGI") return direct;
-		const inner = this.#named(file, value.call, depth);
-		if (inner?.factory !== void 0) return inner.framework;
-		if (extensions.test(value.call)) return void 0;
-		return value.args?.flatMap((arg) => arg == null ? [] : this.framework(file, arg, depth + 1) ?? [])[0] ?? direct ?? this.#ofClass(file, value.call);
-	}
-	#plain(meaning) {
-		return meaning?.factory === void 0 || meaning.factory.gateway !== null ? meaning?.framework : void 0;
-	}
-	#ofFunction(file, made, depth) {
-		if (made.gateway !== null) {
-			const framework = madeBy(made.gateway);
-			return framework && { framework };
-		}
-		for (const value of made.returns) {
-			const framework = this.framework(file, value, depth + 1);
-			if (framework !== void 0) return {
-				framework,
-				factory: made
-			};
-		}
-	}
-	#ofClass(file, call) {
-		const name = call.slice(call.lastIndexOf(".") + 1);
-		const found = (this.#byName.get(call.slice(0, Math.max(0, call.lastIndexOf("."))))?.[1] ?? this.scan.modules[file])?.classes[name];
-		if (found === void 0) return void 0;
-		return found.bases.map(madeBy).find((each) => each !== void 0) ?? (found.gateway === null ? void 0 : madeBy(found.gateway));
-	}
-	/** A dotted name as this file sees it: its own, or one of another module. */
-	#named(file, name, depth) {
-		const own = this.scan.modules[file]?.module ?? "";
-		const prefix = own === "" ? "" : `${own}.`;
-		if (name.startsWith(prefix) && !name.slice(prefix.length).includes(".")) return this.meaning(file, name.slice(prefix.length), depth + 1);
-		return this.#elsewhere(file, name, depth + 1);
-	}
-	#elsewhere(from, dotted, depth) {
-		const cut = dotted.lastIndexOf(".");
-		const [module, name] = [dotted.slice(0, Math.max(0, cut)), dotted.slice(cut + 1)];
-		const direct = madeBy(dotted);
-		const [file] = this.#byName.get(module) ?? this.#neighbour(from, module) ?? [];
-		if (file !== void 0) return this.meaning(file, name, depth);
-		return direct === void 0 ? void 0 : { framework: direct };
-	}
-	/** A script imports what lies next to it, also if its folder is no package. */
-	#neighbour(from, module) {
-		const stem = `${from.includes("/") ? from.slice(0, from.lastIndexOf("/") + 1) : ""}${module.replaceAll(".", "/")}`;
-		for (const file of [`${stem}/__init__.py`, `${stem}.py`]) {
-			const found = this.scan.modules[file];
-			if (found !== void 0) return [file, found];
-		}
-	}
-};
-// shared/detect/scripts.ts
-const sockets = [
-	"path",
-	"socket",
-	"unix-socket",
-	"uds",
-	"unix",
-	"sock"
+const addresses = [
+	"--bind",
+	"--listen",
+	"--hosts",
+	"--addrport"
 ];
-/** How a script that listens by itself gets its address: by an option, or a variable, that it reads. */
-function listens(file, { options, environ }, bind) {
-	const takes = (option) => options.includes(`--${option}`) || options.includes(option);
-	const socket = sockets.find(takes);
-	if (socket !== void 0 && bind !== "port") return {
-		command: `python ${file} --${socket}={socket}`,
-		how: `it takes --${socket}`
-	};
-	if (bind === "socket") return void 0;
-	if (takes("port")) return {
-		command: `python ${file} --port={port}`,
-		how: "it takes --port",
-		bind: "port"
-	};
-	const variable = environ.find((name) => /^(?:\w+_)?PORT$/.test(name) && !/DB|REDIS|PG|SQL|MAIL|SMTP|MONGO/.test(name));
-	if (variable === void 0) return void 0;
-	return {
-		command: `env ${variable}={port} python ${file}`,
-		how: `it reads ${variable}`,
-		bind: "port"
-	};
+const hosts = [
+	"--host",
+	"--address",
+	"--interface",
+	"--bind-address",
+	"--listen-host",
+	"--hostname"
+];
+const serving = /^(?:serve|server|run|runserver|run-server|start|web|webserver|ui|api|http)$/;
+const servers$1 = /^(?:uvicorn|gunicorn|waitress|hypercorn|granian|wsgiref|http\.server|socketserver|aiohttp\.web|tornado|gevent\.pywsgi|cheroot|cherrypy|bottle|flask|fastapi|starlette|quart|litestar|sanic|falcon|dash)(?:\.|$)/;
+const most$2 = 80;
+/** Programs of the project's own that take a port: they serve by themselves, as tools do. */
+function ownCommands(sources) {
+	const all = programsOf$1(sources).flatMap((program) => {
+		const [found] = listenersOf(program, sources);
+		return found === void 0 ? [] : [candidate(program, found, nameOf(program, found.command), [program.why])];
+	});
+	return all.filter(({ command }, index) => all.findIndex((other) => other.command === command) === index).slice(0, 4);
 }
-/** A script that is run by itself: a Tornado or aiohttp server, or one that starts another framework's. */
-function scriptCandidates(modules, files, file, bind) {
-	const module = modules.module(file);
-	if (module === void 0) return [];
-	if (isTornado(module)) return [ofTornado(file, module, bind)];
-	const application = applicationOf(modules, files, file);
-	return application?.speaks === "aiohttp" ? [ofAiohttp(application, module, bind)] : [];
+/** The modules that the programs lead to, if one of them takes a port. An application in them may need what the program reads. */
+function servedByCommand(sources) {
+	const all = programsOf$1(sources).filter((program) => listenersOf(program, sources).length > 0);
+	return new Set(all.flatMap((program) => listenersOf(program, sources).map(({ file }) => file)));
 }
-/** It imports what serves, and not only Tornado's client; and it starts something. */
-function isTornado({ imports, runs, star }) {
-	return [...Object.values(imports), ...star.map((name) => `${name}.`)].some((name) => /^tornado(?:\.(?:web|httpserver|websocket)(?:\.|$)|$)/.test(name)) && runs.some(({ what }) => /(?:^|\.)(?:listen|start|bind|run|serve_forever)$/.test(what));
-}
-function ofTornado(file, module, bind) {
-	const found = listens(file, module, bind);
-	const why = `${file} imports tornado`;
-	if (found !== void 0) {
-		const { how, ...rest } = found;
-		return {
-			kind: "tornado",
-			...rest,
-			why: [why, how]
-		};
+/** A line that starts such a program, such as CMD of a Dockerfile: where it listens is replaced, the rest is kept. */
+function ofOwnProgram({ program, args }, why, sources) {
+	const [first = "", ...others] = args;
+	const isScript = program === "python" && !/^-|\.py$/.test(first) || program === "celery";
+	const name = isScript ? first.slice(first.lastIndexOf("/") + 1) : program;
+	const found = programsOf$1(sources).find((each) => each.name === name);
+	if (found === void 0) return [];
+	const words = isScript ? others : args;
+	const listeners = listenersOf(found, sources);
+	const plain = words.filter((word) => !word.startsWith("-"));
+	const listener = listeners.find(({ command }) => plain.includes(command.name)) ?? listeners[0];
+	const told = withoutPlace(words);
+	if (listener === void 0) {
+		if (told.listens === "") return [];
+		return [{
+			...base(found),
+			command: [
+				found.start,
+				...told.rest,
+				told.listens
+			].join(" "),
+			why: [why]
+		}];
 	}
-	const takesPort = listens(file, module, void 0) !== void 0;
+	const own = nameOf(found, listener.command);
+	return [candidate(found, listener, [...own !== "" && !told.rest.includes(own) ? [own] : [], ...told.rest].join(" "), [why])];
+}
+/** The words without those that say where it listens, and these for one instance. */
+function withoutPlace(words) {
+	const rest = [];
+	let listens = "";
+	for (let index = 0; index < words.length; index++) {
+		const [option = "", inline] = (words[index] ?? "").split(/=(.*)/s);
+		const place = placeOf$2(option, inline ?? words[index + 1] ?? "");
+		if (place === void 0) rest.push(words[index] ?? "");
+		else {
+			listens = place === "" ? listens : place;
+			if (inline === void 0) index++;
+		}
+	}
 	return {
-		kind: "tornado",
-		command: `python ${file} --port={port}`,
+		rest: rest.filter((word) => !word.includes("$")),
+		listens
+	};
+}
+/** What stands for an option in an instance's line: nothing for a host; undefined if it does not say where to listen. */
+function placeOf$2(option, value) {
+	if (!option.startsWith("-")) return void 0;
+	if (/(?:^|\]|[\w.]):\d{2,5}(?:,|$)/.test(value)) return `${option}=127.0.0.1:{port}`;
+	if (ports.includes(option)) return `${option}={port}`;
+	if (option === "-p" && /^(?:\d+|\$\{?\w+\}?)$/.test(value)) return "--port={port}";
+	return hosts.includes(option) || option === "-H" || option === "-h" ? "" : void 0;
+}
+const known = /* @__PURE__ */ new WeakMap();
+function programsOf$1(sources) {
+	const before = known.get(sources);
+	if (before !== void 0) return before;
+	const found = ownPrograms(sources.files).flatMap((program) => {
+		const located = sources.modules.locate(program.module);
+		if (located === void 0) return [];
+		const reached = reachedFrom(located.file, sources);
+		return [{
+			...program,
+			...located,
+			reached,
+			start: startOf(program, located, sources)
+		}];
+	});
+	known.set(sources, found);
+	return found;
+}
+/** The file and what it imports of its own package, as deep as that goes. */
+function reachedFrom(file, { modules }) {
+	const found = [file];
+	for (let index = 0; index < found.length && found.length < most$2; index++) {
+		const module = modules.module(found[index] ?? "");
+		if (module === void 0) continue;
+		for (const name of [...Object.values(module.imports), ...module.star]) {
+			const next = (name.split(".", 1)[0] === module.module.split(".", 1)[0] ? [name, name.replace(/\.[^.]+$/, "")] : []).map((place) => modules.fileOf(place)).find((each) => each !== void 0);
+			if (next !== void 0 && !found.includes(next)) found.push(next);
+		}
+	}
+	return found;
+}
+/** The commands that take a port, those that are called after serving first. */
+function listenersOf({ reached }, { modules }) {
+	if (!reached.flatMap((file) => modules.module(file) ?? []).some(({ imports }) => Object.values(imports).some((name) => servers$1.test(name)))) return [];
+	const found = reached.flatMap((file) => (modules.module(file)?.commands ?? []).flatMap((command) => {
+		const options = listening$2(command.options);
+		return options === void 0 ? [] : [{
+			file,
+			command,
+			...options
+		}];
+	}));
+	const weight = ({ command: { name } }) => serving.test(name) ? 0 : name === "" ? 1 : 2;
+	return found.filter((each) => weight(each) < 2 || each.options.includes("127.0.0.1")).toSorted((a, b) => weight(a) - weight(b));
+}
+function listening$2(options) {
+	const first = (names) => names.find((name) => options.includes(name));
+	const [port, address] = [first(ports), first(addresses)];
+	const own = [`${port?.replace(/port$/, "host")}`, `${port?.replace(/port$/, "address")}`];
+	const host = first(port === "--port" ? hosts : own);
+	if (port !== void 0) return {
+		options: `${host === void 0 ? "" : `${host}=127.0.0.1 `}${port}={port}`,
+		takes: port
+	};
+	return address === void 0 ? void 0 : {
+		options: `${address}=127.0.0.1:{port}`,
+		takes: address
+	};
+}
+/** The word that chooses the command; none for the only one. */
+function nameOf({ call }, { name, alone }) {
+	return alone && (call.replaceAll("_", "-") === name || name === "main") ? "" : name;
+}
+function candidate(program, { file, command, options, takes }, rest, why) {
+	const line = [
+		program.start,
+		rest,
+		options
+	].filter((each) => each !== "").join(" ");
+	const needs = command.needs.map((each) => `\`${each}\``).join(" and ");
+	const at = `${file}:${command.line}`;
+	return {
+		...base(program),
+		command: line,
+		why: [...why, `${at} takes ${takes}`],
+		...needs !== "" && { caution: `${at} also needs ${needs}: give the whole line` }
+	};
+}
+function base({ path }) {
+	return {
+		kind: "command",
 		bind: "port",
-		why: [why],
-		caution: takesPort ? `${file} takes a port, and server.bind asks for a socket` : `${file} reads no --port, so two instances would listen on the same port: let it read one, such as \`define("port", type=int)\``
+		...path !== "" && { env: { PYTHONPATH: path } }
 	};
 }
-function ofAiohttp(application, module, bind) {
-	const { file, app, needs, path, framework } = application;
-	const found = module === void 0 ? void 0 : listens(file, module, bind);
-	const why = `${file} imports aiohttp`;
-	const env = path === "" ? {} : { env: { PYTHONPATH: path } };
-	if (found !== void 0 && (found.bind === void 0 || needs.length > 0)) {
-		const { how, ...rest } = found;
-		return {
-			kind: "aiohttp",
-			...rest,
-			why: [why, how]
-		};
-	}
-	if (needs.length === 0) return {
-		kind: "aiohttp",
-		app,
-		...env,
-		why: [why]
-	};
-	return {
-		kind: "aiohttp",
-		app,
-		...env,
-		why: [`${why} (${framework})`],
-		caution: needing(application)
-	};
-}
-/** What a person has to do about a function that cannot be called as it is. */
-function needing({ app, needs, file, line }) {
-	const name = app.slice(app.indexOf(":") + 1).replace(/\(.*$/, "");
-	return `${name} in ${file}:${line} needs ${needs.map((each) => `\`${each}\``).join(" and ")}, which cutover cannot give: give the call yourself, such as \`app = ${name}(...)\` in a file of its own`;
+/** A release has the project's files and its requirements, and not the programs that installing it would make. */
+function startOf(program, { file, path }, { files, modules }) {
+	const { name, module, call, isCommandOf = false } = program;
+	const [top = ""] = module.split(".", 1);
+	const main = [
+		path,
+		top,
+		"__main__.py"
+	].filter((part) => part !== "").join("/");
+	const imported = Object.values(modules.module(main)?.imports ?? {});
+	if (files.exists(main) && (main === file || isCommandOf || imported.includes(`${module}.${call}`))) return `python -m ${top}${isCommandOf ? ` ${name}` : ""}`;
+	if (modules.module(file)?.main === true) return `python -m ${module}`;
+	return `python -c 'from ${module} import ${call}; ${call}()'`;
 }
 // shared/detect/server-command.ts
 /** Options of these servers that take no value. All others do. */
@@ -30203,6 +30087,399 @@ function serverOf(step, files) {
 		...found,
 		paths
 	};
+}
+// shared/detect/paste.ts
+/**
+* Pyramid's own shape: `main(global_config, **settings)` gets its arguments from an .ini file that PasteDeploy reads.
+* @returns undefined if the project has none
+*/
+function ofPaste({ file, path }, { files }) {
+	const all = (files.paths?.() ?? []).filter((each) => /^[\w.-]+\.ini$/.test(each) && applies.test(files.read(each) ?? ""));
+	const weight = (name) => /prod|live|deploy/.test(name) ? 0 : /dev|test|local/.test(name) ? 2 : 1;
+	const [ini] = all.toSorted((a, b) => weight(a) - weight(b));
+	if (ini === void 0) return void 0;
+	const egg = /^\s*use\s*=\s*(egg:\S+)/m.exec(files.read(ini) ?? "")?.[1];
+	const installed = /^\s*(?:-e\s*)?\.(?:\[[^\]]*\])?\s*$/m.test(files.read("requirements.txt") ?? "");
+	return {
+		kind: "command",
+		command: pasteCommand(ini),
+		...path !== "" && { env: { PYTHONPATH: path } },
+		why: [`${file} is Pyramid`, ini],
+		...egg !== void 0 && !installed && { caution: `${ini} names the project as ${egg}, which only an installed project has: add a line \`.\` to requirements.txt, or write \`use = call:package:main\`` }
+	};
+}
+const applies = /^\[(?:app|composite):/m;
+// shared/detect/process-command.ts
+/** Long enough for most jobs, and told in the comment of what is written. */
+const jobs = "10m";
+const worker = {
+	name: "worker",
+	stopTimeout: jobs
+};
+const scheduler = {
+	name: "scheduler",
+	overlap: false
+};
+const huey = {
+	name: "huey",
+	overlap: false,
+	stopSignal: "INT",
+	stopTimeout: jobs
+};
+const ifWorker = (args) => args.includes("worker") || args.includes("worker-pool") ? worker : void 0;
+/** Workers and schedulers that are known by their program. */
+const programs = {
+	celery: celery$1,
+	rq: ifWorker,
+	rqworker: () => worker,
+	rqscheduler: () => scheduler,
+	huey_consumer: () => huey,
+	"huey_consumer.py": () => huey,
+	"huey.bin.huey_consumer": () => huey,
+	dramatiq: () => worker,
+	periodiq: () => scheduler,
+	arq: () => worker,
+	saq: () => worker,
+	taskiq: (args) => args.includes("scheduler") ? scheduler : ifWorker(args, []),
+	procrastinate: ifWorker,
+	python: ([script, command = ""]) => script?.endsWith("manage.py") ? managed[command] : void 0
+};
+/** Commands of Django's manage.py. */
+const managed = {
+	qcluster: {
+		name: "qcluster",
+		overlap: false,
+		stopTimeout: jobs
+	},
+	run_huey: huey,
+	djangohuey: huey,
+	rqworker: worker,
+	rundramatiq: worker,
+	db_worker: worker,
+	procrastinate: worker,
+	process_tasks: worker,
+	runworker: { name: "channels" },
+	rqscheduler: scheduler,
+	runapscheduler: scheduler,
+	runscheduler: scheduler,
+	scheduler,
+	startscheduler: scheduler
+};
+function celery$1(args, given) {
+	const words = withoutFiles(given);
+	const has = (word) => args.includes(word);
+	if (has("beat")) return {
+		name: "beat",
+		overlap: false,
+		command: outside(words)
+	};
+	if (has("worker") && (has("-B") || has("--beat"))) return {
+		name: "beat",
+		overlap: false,
+		command: outside(words)
+	};
+	if (has("worker")) return {
+		...worker,
+		...!hostname(args) && { command: named$4(words) }
+	};
+	return has("flower") ? { name: "flower" } : void 0;
+}
+/** supervisor keeps the log, and a release is read-only. */
+function withoutFiles(words) {
+	const files = /^(?:-f|--logfile|--pidfile|--detach|-D)(?:=|$)/;
+	return words.filter((word, index) => !files.test(word) && !/^(?:-f|--logfile|--pidfile)$/.test(words[index - 1] ?? ""));
+}
+/** beat keeps its schedule, and older ones a pid, in files where it runs, and a release is read-only. */
+function outside(words) {
+	const has = (option) => words.some((word) => option.test(word));
+	const schedule = has(/^(?:-s|--schedule|-S|--scheduler)(?:=|$)/) ? [] : ["--schedule", "{shared}/celerybeat-schedule"];
+	return joined([
+		...words,
+		...schedule,
+		...has(/^--pidfile/) ? [] : ["--pidfile="]
+	]);
+}
+const hostname = (args) => args.some((word) => /^(?:-n|--hostname)(?:=|$)/.test(word));
+/** Two workers at once, as in a hand-over, need two names. */
+function named$4(words) {
+	return `${joined(words)} --hostname {instance}-{run}@%h`;
+}
+/** A command line of words: those with spaces and the like in quotes. */
+function joined(words) {
+	return words.map((word) => /^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word}'`).join(" ");
+}
+/**
+* The worker or scheduler that a command starts.
+* @param given the name that a Procfile or a compose file gives it; any command under one counts
+*/
+function processOf(step, why, given) {
+	const found = programs[step.program]?.(step.args, [step.program, ...step.args]);
+	if (found === void 0 && given === void 0) return void 0;
+	const { name, command, ...rest } = found ?? { name: given ?? "" };
+	const python = step.program.includes(".") && !/\.(?:py|sh)$/.test(step.program) ? ["python", "-m"] : [];
+	const line = command ?? joined([
+		...python,
+		step.program,
+		...step.args
+	]);
+	const env = Object.entries(step.env).map(([key, value]) => `${key}=${value}`);
+	return {
+		name: processNameOf(given ?? name),
+		command: env.length === 0 ? line : `env ${joined(env)} ${line}`,
+		...schedules.test(given ?? "") && { overlap: false },
+		...rest,
+		why
+	};
+}
+const schedules = /beat|sched|clock|cron/i;
+/** As `processes` in cutover.yml takes it. */
+function processNameOf(name) {
+	const plain = name.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+|-+$/g, "").slice(0, 32);
+	return plain === "" || plain === "web" ? "worker" : plain;
+}
+const prepares = [
+	/^python \S*manage\.py migrate\b/,
+	/^(?:python -m )?alembic upgrade\b/,
+	/^(?:python -m )?flask db upgrade\b/,
+	/^django-admin migrate\b/,
+	/^(?:aerich|piccolo migrations) upgrade\b|^tortoise upgrade\b/
+];
+/** The command line of a step that prepares the database, as `release.command` takes it. */
+function preparationOf({ program, args }) {
+	const line = joined([program, ...args]);
+	return prepares.some((pattern) => pattern.test(line)) ? line : void 0;
+}
+// shared/detect/python-modules.ts
+const empty = {
+	modules: {},
+	skipped: [],
+	complete: true
+};
+/** A chain of names longer than this is a circle, or nobody's. */
+const longest$1 = 8;
+/** What takes an application and is none. */
+const extensions = /(?:^|\.)(?:\w*(?:Group|Manager|Client|Extension|Toolbar|Instrumentator|Instrumentor)|Migrate|SQLAlchemy|MongoEngine|PyMongo|SocketIO|Sock|Api|CORS|Bcrypt|Babel|Bootstrap\d?|Mail|Admin|Limiter|Cache|Moment|CSRFProtect|Celery|JWT|Compress|Talisman|Session|Marshmallow|OAuth|Swagger|FlaskRedis|(?:HTTP|WSGI)?Server|Config)$/;
+/** The modules of a project, and what their names mean: names are followed from module to module. */
+var PythonModules = class {
+	scan;
+	#files;
+	#byName = /* @__PURE__ */ new Map();
+	constructor(files) {
+		this.#files = files;
+		this.scan = files.python?.() ?? empty;
+		for (const [file, module] of Object.entries(this.scan.modules)) if (!this.#byName.has(module.module) || file.endsWith("/__init__.py")) this.#byName.set(module.module, [file, module]);
+	}
+	/** The file of a module, below one of these folders, or below any folder at the top that is no package. */
+	locate(module, folders = []) {
+		const stem = module.replaceAll(".", "/");
+		const candidates = [.../* @__PURE__ */ new Set([
+			...folders,
+			"",
+			"src",
+			...this.#loose()
+		])];
+		for (const path of candidates) {
+			const base = path === "" ? stem : `${path}/${stem}`;
+			const file = [`${base}/__init__.py`, `${base}.py`].find((each) => this.#files.exists(each));
+			if (file !== void 0) return {
+				file,
+				path
+			};
+		}
+	}
+	/** Folders at the top that are no packages: a script in one of them has the folder itself on its path. */
+	#loose() {
+		return this.#files.folders().filter((name) => !name.startsWith(".") && !this.#files.exists(`${name}/__init__.py`));
+	}
+	/** The file of a module that was read, by its name. */
+	fileOf(module) {
+		return this.#byName.get(module)?.[0];
+	}
+	module(file) {
+		return this.scan.modules[file];
+	}
+	/** Whether a file has, or may have, this name: a star import or `__getattr__` can supply any. */
+	has(file, name) {
+		const text = this.#files.read(file) ?? "";
+		const literal = name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+		return new RegExp(`(?<!\\w)${literal}(?!\\w)|import \\*|def __getattr__`).test(text);
+	}
+	/** What `name` in a file is; undefined if its text does not show it. */
+	meaning(file, name, depth = 0) {
+		const module = this.scan.modules[file];
+		if (module === void 0 || depth > longest$1) return void 0;
+		const made = module.functions.find((each) => each.name === name);
+		if (made !== void 0) return this.#ofFunction(file, made, depth);
+		for (const { value } of module.assigned.filter((each) => each.name === name).toReversed()) {
+			const framework = this.framework(file, value, depth + 1);
+			if (framework !== void 0) return { framework };
+		}
+		const imported = module.imports[name];
+		if (imported !== void 0) return this.#elsewhere(file, imported, depth + 1);
+		for (const star of module.star) {
+			const found = this.#elsewhere(file, `${star}.${name}`, depth + 1);
+			if (found !== void 0) return found;
+		}
+	}
+	/** The framework of what an expression of this file makes. */
+	framework(file, value, depth = 0) {
+		if (depth > longest$1) return void 0;
+		if (value.name != null) {
+			const found = this.#plain(this.#named(file, value.name, depth));
+			const [, owner] = /^(.*)\.(?:server|wsgi_app|asgi_app|app)$/.exec(value.name) ?? [];
+			if (found !== void 0 || owner === void 0) return found;
+			const wrapped = this.#plain(this.#named(file, owner, depth));
+			return wrapped?.name === "Dash" ? madeBy("flask.Flask") : wrapped;
+		}
+		if (value.call == null) return void 0;
+		const direct = madeBy(value.call) ?? madeBy(value.call.replace(/^.*\.(?=make_wsgi_app$|wsgifunc$)/, "?."));
+		if (direct !== void 0 && direct.name !== "WSGI") return direct;
+		const inner = this.#named(file, value.call, depth);
+		if (inner?.factory !== void 0) return inner.framework;
+		if (extensions.test(value.call)) return void 0;
+		return value.args?.flatMap((arg) => arg == null ? [] : this.framework(file, arg, depth + 1) ?? [])[0] ?? direct ?? this.#ofClass(file, value.call);
+	}
+	#plain(meaning) {
+		return meaning?.factory === void 0 || meaning.factory.gateway !== null ? meaning?.framework : void 0;
+	}
+	#ofFunction(file, made, depth) {
+		if (made.gateway !== null) {
+			const framework = madeBy(made.gateway);
+			return framework && { framework };
+		}
+		for (const value of made.returns) {
+			const framework = this.framework(file, value, depth + 1);
+			if (framework !== void 0) return {
+				framework,
+				factory: made
+			};
+		}
+	}
+	#ofClass(file, call) {
+		const name = call.slice(call.lastIndexOf(".") + 1);
+		const found = (this.#byName.get(call.slice(0, Math.max(0, call.lastIndexOf("."))))?.[1] ?? this.scan.modules[file])?.classes[name];
+		if (found === void 0) return void 0;
+		return found.bases.map(madeBy).find((each) => each !== void 0) ?? (found.gateway === null ? void 0 : madeBy(found.gateway));
+	}
+	/** A dotted name as this file sees it: its own, or one of another module. */
+	#named(file, name, depth) {
+		const own = this.scan.modules[file]?.module ?? "";
+		const prefix = own === "" ? "" : `${own}.`;
+		if (name.startsWith(prefix) && !name.slice(prefix.length).includes(".")) return this.meaning(file, name.slice(prefix.length), depth + 1);
+		return this.#elsewhere(file, name, depth + 1);
+	}
+	#elsewhere(from, dotted, depth) {
+		const cut = dotted.lastIndexOf(".");
+		const [module, name] = [dotted.slice(0, Math.max(0, cut)), dotted.slice(cut + 1)];
+		const direct = madeBy(dotted);
+		const [file] = this.#byName.get(module) ?? this.#neighbour(from, module) ?? [];
+		if (file !== void 0) return this.meaning(file, name, depth);
+		return direct === void 0 ? void 0 : { framework: direct };
+	}
+	/** A script imports what lies next to it, also if its folder is no package. */
+	#neighbour(from, module) {
+		const stem = `${from.includes("/") ? from.slice(0, from.lastIndexOf("/") + 1) : ""}${module.replaceAll(".", "/")}`;
+		for (const file of [`${stem}/__init__.py`, `${stem}.py`]) {
+			const found = this.scan.modules[file];
+			if (found !== void 0) return [file, found];
+		}
+	}
+};
+// shared/detect/scripts.ts
+const sockets = [
+	"path",
+	"socket",
+	"unix-socket",
+	"uds",
+	"unix",
+	"sock"
+];
+/** How a script that listens by itself gets its address: by an option, or a variable, that it reads. */
+function listens(file, { options, environ }, bind) {
+	const takes = (option) => options.includes(`--${option}`) || options.includes(option);
+	const socket = sockets.find(takes);
+	if (socket !== void 0 && bind !== "port") return {
+		command: `python ${file} --${socket}={socket}`,
+		how: `it takes --${socket}`
+	};
+	if (bind === "socket") return void 0;
+	if (takes("port")) return {
+		command: `python ${file} --port={port}`,
+		how: "it takes --port",
+		bind: "port"
+	};
+	const variable = environ.find((name) => /^(?:\w+_)?PORT$/.test(name) && !/DB|REDIS|PG|SQL|MAIL|SMTP|MONGO/.test(name));
+	if (variable === void 0) return void 0;
+	return {
+		command: `env ${variable}={port} python ${file}`,
+		how: `it reads ${variable}`,
+		bind: "port"
+	};
+}
+/** A script that is run by itself: a Tornado or aiohttp server, or one that starts another framework's. */
+function scriptCandidates(modules, files, file, bind) {
+	const module = modules.module(file);
+	if (module === void 0) return [];
+	if (isTornado(module)) return [ofTornado(file, module, bind)];
+	const application = applicationOf(modules, files, file);
+	return application?.speaks === "aiohttp" ? [ofAiohttp(application, module, bind)] : [];
+}
+/** It imports what serves, and not only Tornado's client; and it starts something. */
+function isTornado({ imports, runs, star }) {
+	return [...Object.values(imports), ...star.map((name) => `${name}.`)].some((name) => /^tornado(?:\.(?:web|httpserver|websocket)(?:\.|$)|$)/.test(name)) && runs.some(({ what }) => /(?:^|\.)(?:listen|start|bind|run|serve_forever)$/.test(what));
+}
+function ofTornado(file, module, bind) {
+	const found = listens(file, module, bind);
+	const why = `${file} imports tornado`;
+	if (found !== void 0) {
+		const { how, ...rest } = found;
+		return {
+			kind: "tornado",
+			...rest,
+			why: [why, how]
+		};
+	}
+	const takesPort = listens(file, module, void 0) !== void 0;
+	return {
+		kind: "tornado",
+		command: `python ${file} --port={port}`,
+		bind: "port",
+		why: [why],
+		caution: takesPort ? `${file} takes a port, and server.bind asks for a socket` : `${file} reads no --port, so two instances would listen on the same port: let it read one, such as \`define("port", type=int)\``
+	};
+}
+function ofAiohttp(application, module, bind) {
+	const { file, app, needs, path, framework } = application;
+	const found = module === void 0 ? void 0 : listens(file, module, bind);
+	const why = `${file} imports aiohttp`;
+	const env = path === "" ? {} : { env: { PYTHONPATH: path } };
+	const parses = module?.assigned.some(({ value }) => /\.parse_(?:known_)?args$/.test(value.call ?? "")) === true;
+	if (found !== void 0 && (found.bind === void 0 || needs.length > 0 || parses)) {
+		const { how, ...rest } = found;
+		return {
+			kind: "aiohttp",
+			...rest,
+			why: [why, how]
+		};
+	}
+	if (needs.length === 0) return {
+		kind: "aiohttp",
+		app,
+		...env,
+		why: [why]
+	};
+	return {
+		kind: "aiohttp",
+		app,
+		...env,
+		why: [`${why} (${framework})`],
+		caution: needing(application)
+	};
+}
+/** What a person has to do about a function that cannot be called as it is. */
+function needing({ app, needs, file, line }) {
+	const name = app.slice(app.indexOf(":") + 1).replace(/\(.*$/, "");
+	return `${name} in ${file}:${line} needs ${needs.map((each) => `\`${each}\``).join(" and ")}, which cutover cannot give: give the call yourself, such as \`app = ${name}(...)\` in a file of its own`;
 }
 // node_modules/yaml/dist/nodes/identity.js
 var require_identity = /* @__PURE__ */ __commonJSMin(((exports) => {
@@ -36839,6 +37116,8 @@ function uwsgiFiles(files) {
 	const others = (files.paths?.() ?? []).filter((path) => /(?:^|\/)\w*uwsgi\w*\.(?:ini|ya?ml)$/i.test(path));
 	return [.../* @__PURE__ */ new Set([...usual$2, ...others])].filter((path) => files.exists(path));
 }
+/** `env` stands in a file as often as there are variables. */
+const djangoSettings = /^[ \t]*env[ \t]*=[ \t]*DJANGO_SETTINGS_MODULE[ \t]*=[ \t]*([\w.]+)[ \t]*$/m;
 /** What uWSGI's settings serve; undefined if they name no application that the project has. */
 function uwsgiSettings(file, { files, modules }) {
 	const values = read(file, files.read(file) ?? "");
@@ -36853,10 +37132,15 @@ function uwsgiSettings(file, { files, modules }) {
 	const app = `${module}:${name ?? get("callable") ?? "application"}`;
 	const located = modules.locate(module, folders);
 	if (located === void 0) return void 0;
+	const settings = djangoSettings.exec(files.read(file) ?? "")?.[1];
+	const env = {
+		...located.path !== "" && { PYTHONPATH: located.path },
+		...settings !== void 0 && { DJANGO_SETTINGS_MODULE: settings }
+	};
 	return {
 		kind: "uwsgi",
 		app,
-		...located.path === "" ? {} : { env: { PYTHONPATH: located.path } },
+		...Object.keys(env).length > 0 && { env },
 		config_file: file,
 		why: [`there is ${file}`]
 	};
@@ -36904,9 +37188,9 @@ function findingsOf({ line, why, variables, process }, sources) {
 	const processes = [];
 	let release;
 	for (const step of stepsOf(line, sources.files, variables)) {
-		const found = process === void 0 ? serverOf(step, sources.files) : void 0;
+		const found = process === void 0 ? serversOf(step, why, sources) : void 0;
 		if (found !== void 0) {
-			servers.push(...candidatesOf(found, step, why, sources));
+			servers.push(...found);
 			continue;
 		}
 		const preparation = preparationOf(step);
@@ -36924,6 +37208,13 @@ function findingsOf({ line, why, variables, process }, sources) {
 		processes,
 		...release !== void 0 && { release }
 	};
+}
+/** What a command serves; undefined if it serves nothing. */
+function serversOf(step, why, sources) {
+	const found = serverOf(step, sources.files);
+	if (found !== void 0) return candidatesOf(found, step, why, sources);
+	const own = ofOwnProgram(step, why, sources);
+	return own.length === 0 ? void 0 : own;
 }
 const harmless = new Set("echo set sleep mkdir ls cat test [ chmod chown rm wait exit source . pip make npm npx yarn pnpm node tailwindcss webpack docker redis-server postgres mailhog mailpit nginx".split(" "));
 /** The candidates for a command: none if what it names is not in the project. */
@@ -37004,15 +37295,29 @@ function served(speaks, parts, why, { clues }) {
 		why: [why, ...server.why]
 	}));
 }
+/** A project without any requirements needs the framework that its files import. */
+function missingPackage(framework, { clues: { names, systemPackages } }) {
+	const [name] = frameworks.filter((each) => each.name === framework).flatMap(({ packages }) => packages);
+	return names !== void 0 || systemPackages || name === void 0 ? {} : { extra: [name] };
+}
 /** The candidates of an application that was found in Python files. */
 function ofApplication(application, sources, why) {
 	const { app, file, framework, speaks, needs, path } = application;
-	if (speaks === "aiohttp") return [ofAiohttp(application, sources.modules.module(file), sources.bind)];
+	const paste = framework === "Pyramid" && needs.length > 0 ? ofPaste(application, sources) : void 0;
+	if (paste !== void 0) return [paste];
+	const missing = missingPackage(framework, sources);
+	if (speaks === "aiohttp") return [{
+		...ofAiohttp(application, sources.modules.module(file), sources.bind),
+		...missing
+	}];
 	return served(speaks, {
 		app,
 		...path !== "" && { env: { PYTHONPATH: path } },
 		...needs.length > 0 && { caution: needing(application) }
-	}, why ?? `${file} is ${framework}`, sources);
+	}, why ?? `${file} is ${framework}`, sources).map((each) => ({
+		...each,
+		...missing.extra && { extra: [...missing.extra, ...each.extra ?? []] }
+	}));
 }
 /** A file or a module that a command names: `flask --app shop run`, `fastapi run shop/main.py`, `python main.py`. */
 function ofScript(found, script, step, why, sources) {
@@ -37057,8 +37362,11 @@ function ofListener(file, { args }, why, { modules, bind }) {
 		bind: "port",
 		why: [why]
 	}];
-	const found = listens(file, module, "port");
-	if (found === void 0) return [];
+	const found = listens(file, withSettings$1(module, modules), "port");
+	if (found === void 0) return [{
+		...unheard(file),
+		why: [why]
+	}];
 	return [{
 		kind: "command",
 		command: found.command,
@@ -37066,7 +37374,24 @@ function ofListener(file, { args }, why, { modules, bind }) {
 		why: [why, found.how]
 	}];
 }
-const listening$1 = /^(?:cherrypy\.(?:quickstart|engine\.start)|bottle\.run)$/;
+/** Its variables with those that settings which it imports read. */
+function withSettings$1(module, modules) {
+	const imported = Object.values(module.imports).map((name) => name.replace(/\.[^.]+$/, "")).flatMap((name) => modules.module(modules.locate(name)?.file ?? "")?.environ ?? []);
+	return {
+		...module,
+		environ: [...module.environ, ...module.options.length > 0 ? [] : imported]
+	};
+}
+/** A script whose port is fixed: two instances cannot have it. */
+function unheard(file) {
+	return {
+		kind: "command",
+		command: `env PORT={port} python ${file}`,
+		bind: "port",
+		caution: `${file} reads no port, so two instances would listen on the same one: let it read one, such as \`int(os.environ["PORT"])\``
+	};
+}
+const listening$1 = /^(?:cherrypy\.(?:quickstart|engine\.start)|bottle\.run)$|\.loop\.create_server$/;
 function scriptFile(given, folders, { files, modules }) {
 	if (given.includes("/") || given.endsWith(".py")) {
 		const path = given.endsWith(".py") ? given : `${given}.py`;
@@ -37085,8 +37410,9 @@ function scriptFile(given, folders, { files, modules }) {
 /**
 * Workers and schedulers that a project needs by its packages and its code, where nobody wrote down how they start: without
 * them jobs wait for ever.
+* @param path the folder that is on Python's path
 */
-function backgroundOf(sources, django) {
+function backgroundOf(sources, django, path = "") {
 	const { names, where } = sources.clues;
 	if (names === void 0) return [];
 	const packages = [...inDjango].flatMap(([name, command]) => django !== void 0 && names.has(name) ? [[`python ${django.manage} ${command}`, `${where} has ${name}`]] : []);
@@ -37097,7 +37423,7 @@ function backgroundOf(sources, django) {
 	return [
 		...packages,
 		...commands,
-		...names.has("celery") ? celery(sources) : [],
+		...names.has("celery") ? celery(sources, path) : [],
 		...rq(sources, packages)
 	].flatMap(([line, why]) => findingsOf({
 		line,
@@ -37114,7 +37440,7 @@ const inDjango = /* @__PURE__ */ new Map([
 	["django-background-tasks", "process_tasks"]
 ]);
 /** The application of Celery in the project's files, and its beat if there is a schedule. */
-function celery({ modules, files, clues }) {
+function celery({ modules, files, clues }, path) {
 	const found = Object.entries(modules.scan.modules).flatMap(([file, { module, assigned }]) => assigned.filter(({ value }) => value.call?.endsWith(".Celery") === true).map(({ name, line }) => ({
 		file,
 		module,
@@ -37124,8 +37450,9 @@ function celery({ modules, files, clues }) {
 	const [app] = found;
 	if (app === void 0 || found.some(({ module }) => module !== app.module)) return [];
 	const usual = app.name === "app" || app.name === "celery";
-	const module = app.module.replace(/\.celery$/, "");
-	const start = `celery -A ${usual ? module : `${app.module}:${app.name}`}`;
+	const above = path === "" || path === "src" ? "" : `${path.replaceAll("/", ".")}.`;
+	const module = app.module.startsWith(above) ? app.module.slice(above.length) : app.module;
+	const start = `celery -A ${usual ? module.replace(/\.celery$/, "") : `${module}:${app.name}`}`;
 	const why = `${app.file}:${app.line} is Celery`;
 	const stored = clues.names?.has("django-celery-beat") === true;
 	const scheduled = Object.keys(modules.scan.modules).find((file) => /\bbeat_schedule\b|\bCELERY_?BEAT_SCHEDULE\b|\badd_periodic_task\(/.test(files.read(file) ?? ""));
@@ -37212,16 +37539,21 @@ function ofToml(text) {
 	const poetry = table$1(value, "tool", "poetry");
 	const tables = [
 		table$1(poetry, "dependencies"),
-		...Object.values(table$1(poetry, "group")).map((group) => table$1(group, "dependencies")),
+		...live(table$1(poetry, "group")).map((group) => table$1(group, "dependencies")),
 		table$1(value, "packages")
 	];
 	const project = table$1(value, "project");
 	return [
 		...texts(project.dependencies),
-		...Object.values(table$1(project, "optional-dependencies")).flatMap(texts),
-		...Object.values(table$1(value, "dependency-groups")).flatMap(texts),
+		...live(table$1(project, "optional-dependencies")).flatMap(texts),
+		...live(table$1(value, "dependency-groups")).flatMap(texts),
 		...tables.flatMap((each) => Object.entries(each).map(([name, given]) => withExtras(name, given)))
 	];
+}
+/** The groups that a release may get: what only tests need shows nothing of what serves. */
+function live(groups) {
+	const other = /^(?:tests?|testing|dev|develop|development|docs?|documentation|lint|linting|typing|types|ci)$/;
+	return Object.entries(groups).flatMap(([name, group]) => other.test(name) ? [] : [group]);
 }
 function withExtras(name, given) {
 	const extras = isTable$2(given) ? texts(given.extras) : [];
@@ -37250,13 +37582,15 @@ function djangoOf({ files, modules }) {
 	const from = [wsgi?.file, asgi?.file].find((file) => file !== void 0 && settingsOf(file, modules, files) !== void 0);
 	const settings = from === void 0 ? own : settingsOf(from, modules, files);
 	const production = settings === void 0 ? void 0 : productionOf(settings, path, modules);
-	const module = production ?? settings;
+	const unnamed = settings === void 0 ? unnamedSettings(path, packages, modules) : void 0;
+	const module = production ?? settings ?? unnamed;
 	return {
 		manage,
 		path,
 		...module !== void 0 && { settings: {
 			module,
 			from: from ?? manage,
+			...unnamed !== void 0 && { unnamed: true },
 			...production !== void 0 && settings !== void 0 && { developing: settings }
 		} },
 		...wsgi && { wsgi },
@@ -37277,6 +37611,21 @@ function productionOf(settings, path, modules) {
 		"live",
 		"deploy"
 	].map((other) => `${base ?? ""}${start}${other}`).find((module) => modules.locate(module, [path]) !== void 0);
+}
+/** Settings that no file names: those for production, or the ones that all others are made from. */
+function unnamedSettings(path, packages, modules) {
+	const names = [
+		"settings.production",
+		"settings.prod",
+		"settings",
+		"settings.base",
+		"config.settings"
+	];
+	return packages.flatMap((name) => names.map((settings) => `${name}.${settings}`)).find((module) => hasApps(modules, modules.locate(module, [path])?.file));
+}
+function hasApps(modules, file) {
+	const found = file === void 0 ? void 0 : modules.module(file);
+	return found !== void 0 && ("ROOT_URLCONF" in found.strings || found.star.length > 0);
 }
 function manageFile(files) {
 	return ["manage.py", ...(files.paths?.() ?? []).filter((path) => /^(?:[^/]+\/){1,2}manage\.py$/.test(path))].find((path) => /django/i.test(files.read(path) ?? "") && !/flask/i.test(files.read(path) ?? ""));
@@ -37357,7 +37706,7 @@ function at$1(file, line) {
 }
 // shared/detect/sources/compose.ts
 const isTable$1 = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
-const largest$5 = 2e5;
+const largest$6 = 2e5;
 /** The compose files: those of production come first, those for developing and testing last. */
 function composeFiles(sources) {
 	const found = (sources.files.paths?.() ?? []).filter((path) => {
@@ -37393,7 +37742,7 @@ function isOurs(file, context, { files }) {
 function fromCompose(sources) {
 	const all = composeFiles(sources).map((file) => {
 		const text = sources.files.read(file) ?? "";
-		return text.length > largest$5 ? [] : servicesOf(text).filter(({ context }) => isOurs(file, context, sources)).map((each) => ofService(file, each, sources));
+		return text.length > largest$6 ? [] : servicesOf(text).filter(({ context }) => isOurs(file, context, sources)).map((each) => ofService(file, each, sources));
 	});
 	return all.find((file) => file.some(({ servers }) => servers.length > 0)) ?? all.find((file) => file.some(({ processes }) => processes.length > 0)) ?? [];
 }
@@ -42999,7 +43348,7 @@ var require_main = /* @__PURE__ */ __commonJSMin(((exports) => {
 }));
 // shared/detect/sources/dockerfile.ts
 var import_main = require_main();
-const largest$4 = 2e5;
+const largest$5 = 2e5;
 /** The Dockerfiles of a project: that of production comes first, those for developing do not count. */
 function dockerfiles({ files }) {
 	const found = (files.paths?.() ?? []).filter((path) => {
@@ -43014,7 +43363,7 @@ function dockerfiles({ files }) {
 function fromDockerfiles(sources) {
 	const found = dockerfiles(sources).flatMap((file) => {
 		const text = sources.files.read(file) ?? "";
-		const run = text.length > largest$4 ? void 0 : lastCommand(text);
+		const run = text.length > largest$5 ? void 0 : lastCommand(text);
 		if (run === void 0) return [];
 		return [findingsOf({
 			line: run.line,
@@ -43097,6 +43446,55 @@ function releaseOf(line, { files }) {
 		line
 	] : line;
 }
+// shared/detect/sources/scripts.ts
+const largest$4 = 1e5;
+const starting = /(?:^|[-_])(?:run|serve|server|start|web|prod|production|gunicorn|uvicorn|up|backend|engine|app)(?:[-_]|$)/;
+const other$1 = /test|lint|docker|build|install|migrat|deploy|win|docs/;
+/** The targets of a Makefile that start a server. */
+function fromMakefile(sources) {
+	const file = [
+		"Makefile",
+		"makefile",
+		"GNUmakefile"
+	].find((name) => sources.files.exists(name));
+	const text = file === void 0 ? "" : sources.files.read(file) ?? "";
+	if (file === void 0 || text.length > largest$4) return [];
+	return firstThatServes(targetsOf(text).filter(({ name }) => starting.test(name) && !other$1.test(name)).map(({ recipe, line }) => findingsOf({
+		line: recipe,
+		why: at$1(file, line)
+	}, sources)));
+}
+/** A recipe's lines run in shells of their own, so `cd` holds for one line. */
+function targetsOf(text) {
+	const targets = [];
+	for (const [index, line] of text.split(/\r?\n/).entries()) {
+		const name = /^([A-Za-z][\w.-]*)\s*:(?!=)/.exec(line)?.[1];
+		const last = targets.at(-1);
+		if (name !== void 0) targets.push({
+			name,
+			recipe: "",
+			line: index + 1
+		});
+		else if (/^\t/.test(line) && last !== void 0) last.recipe += `${line.trim().replace(/^[@+-]+/, "")}\n`;
+	}
+	return targets;
+}
+/** Shell scripts that are called after starting: `run_server.sh`, `bin/start.sh`. */
+function fromShellScripts(sources) {
+	return firstThatServes((sources.files.paths?.() ?? []).filter((path) => {
+		const [, name = ""] = /^(?:(?:bin|deploy|docker)\/)?([\w.-]+)\.sh$/.exec(path) ?? [];
+		return (starting.test(name) || name.includes("entrypoint")) && !other$1.test(name) && !/dev|local/.test(name);
+	}).slice(0, 8).map((path) => findingsOf({
+		line: `sh ${path}`,
+		why: path
+	}, sources)));
+}
+function firstThatServes(found) {
+	return found.filter(({ servers }) => servers.length > 0).slice(0, 1).map(({ servers }) => ({
+		...none$1,
+		servers
+	}));
+}
 // shared/detect/sources/settings-files.ts
 /** uwsgi.ini and uwsgi.yaml. */
 function fromUwsgi(sources) {
@@ -43156,7 +43554,7 @@ function commandsIn(tasks) {
 }
 const servers = /^[\s$>`#-]*((?:[A-Z_]+=\S+\s+)*(?:(?:poetry|uv|pipenv|pdm) run )?(?:python[\d.]* -m )?(?:gunicorn|uvicorn|hypercorn|daphne|granian|waitress-serve|uwsgi|flask|fastapi)\s[^`#]*[\w)'"])/;
 const largest$3 = 3e5;
-/** A command line of the README that starts a server. The last of all, and only if the project has what it names. */
+/** A command line of the README that starts a server. The last of all, and only if the project has what it names: a path is its writer's. */
 function fromReadme(sources) {
 	const file = [
 		"README.md",
@@ -43175,13 +43573,16 @@ function fromReadme(sources) {
 			line: command,
 			why: at$1(file, index + 1)
 		}, sources)];
-	}).filter(({ servers }) => servers.length > 0).slice(0, 1).map(({ servers }) => ({
+	}).map((each) => ({
+		...each,
+		servers: each.servers.filter(({ app = "" }) => !/["']\//.test(app))
+	})).filter(({ servers }) => servers.length > 0).slice(0, 1).map(({ servers }) => ({
 		...none$1,
 		servers
 	}));
 }
 // shared/detect/sources/units.ts
-const most = 12;
+const most$1 = 12;
 const largest$2 = 1e5;
 /** Programs of supervisor's files in the project. */
 function fromSupervisor(sources) {
@@ -43193,7 +43594,7 @@ function fromSystemd(sources) {
 }
 function programsOf(sources, candidate, section, key, environment) {
 	const { files } = sources;
-	return (files.paths?.() ?? []).filter((path) => candidate.test(path)).slice(0, most).flatMap((file) => {
+	return (files.paths?.() ?? []).filter((path) => candidate.test(path)).slice(0, most$1).flatMap((file) => {
 		const text = files.read(file) ?? "";
 		if (text.length > largest$2 || text.includes("\0")) return [];
 		return readIni(text).flatMap(({ name, line, values }) => {
@@ -43218,6 +43619,26 @@ function programsOf(sources, candidate, section, key, environment) {
 function assignments(text) {
 	return [...text.matchAll(/"?([A-Za-z_]\w*)=(?:"([^"]*)"|'([^']*)'|([^\s,"]*))/g)].map(([, name = "", a, b, c]) => [name, a ?? b ?? c ?? ""]);
 }
+// shared/detect/unanswered.ts
+/** What was looked for, in a person's words. */
+function lookedFor({ names, where }) {
+	return [
+		"manage.py with the WSGI or ASGI application of its settings",
+		"a server in Procfile, Dockerfile, compose files, files of supervisor and systemd, uwsgi.ini, gunicorn.conf.py, pyproject.toml, Makefile, start scripts and README",
+		"WSGI and ASGI applications, aiohttp and Tornado in Python files, here and in folders below; programs of the project's own that take a port",
+		names === void 0 ? `${where}, which is not there` : `a server in ${where}`
+	];
+}
+const most = 3;
+/** Why there is no answer, as far as the project shows it: a framework that no file uses, and files that Python cannot read. */
+function unanswered$1({ clues, files, modules }) {
+	const [needed] = requiredFrameworks(clues.names ?? /* @__PURE__ */ new Set());
+	const unread = modules.scan.skipped.filter(([path, reason]) => reason.startsWith("SyntaxError") && web.test(files.read(path) ?? "")).slice(0, most).map(([path, reason]) => at$1(path, Number(/line (\d+)/.exec(reason)?.[1] ?? 1)));
+	const broken = unread.length === 0 ? [] : [`Python 3 cannot read ${unread.join(", ")}: is it Python 2?`];
+	if (needed === void 0) return broken;
+	return [`It needs ${needed.name} (${clues.where}), but none of its Python files makes an application of it that a server could start.`, ...broken];
+}
+const web = /^\s*(?:import|from)\s+(?:tornado|flask|django|bottle|cherrypy|web|webapp2|pyramid|falcon|aiohttp|fastapi|starlette)\b/m;
 // shared/detect/websockets.ts
 const packages$1 = [
 	"flask-socketio",
@@ -43272,11 +43693,26 @@ function look(files, given, options) {
 	const told = all.flatMap(({ processes }) => processes);
 	return {
 		detection,
-		processes: distinctProcesses(told.length > 0 ? told : backgroundOf(sources, django)),
+		processes: distinctProcesses(told.length > 0 ? told : backgroundOf(sources, django, pathOf$1(detection))),
 		release: all.find(({ release }) => release !== void 0)?.release,
-		django,
+		django: withSettings(django, detection),
 		websockets,
 		names
+	};
+}
+function pathOf$1(detection) {
+	return detection.found ? detection.env.PYTHONPATH ?? "" : "";
+}
+/** The settings that the server's own file names are those of the site. */
+function withSettings(django, detection) {
+	const module = detection.found ? detection.env.DJANGO_SETTINGS_MODULE : void 0;
+	if (django === void 0 || module === void 0 || !detection.found) return django;
+	return {
+		...django,
+		settings: {
+			module,
+			from: detection.server.config_file ?? django.manage
+		}
 	};
 }
 /** What a release gets: an optional group of pyproject.toml, or a file for developing, is not installed. */
@@ -43296,6 +43732,8 @@ function writtenIn(sources) {
 		fromUwsgi,
 		fromGunicornConf,
 		fromPyproject,
+		fromMakefile,
+		fromShellScripts,
 		fromReadme
 	].map((read) => read(sources));
 }
@@ -43305,7 +43743,7 @@ function candidatesFor(given, django, written, sources) {
 	const groups = [
 		...written.map((all) => distinct(all.flatMap(({ servers }) => servers))),
 		django === void 0 ? [] : djangoCandidates(django, sources),
-		ofPython(sources)
+		ofFiles(sources)
 	];
 	const fitting = (group) => group.filter((each) => given.kind === void 0 || each.kind === given.kind);
 	const usable = (group) => fitting(group).filter(({ caution }) => caution === void 0);
@@ -43373,6 +43811,18 @@ function ofGivenApp(app, sources) {
 		app
 	}));
 }
+/** Applications in Python files; or the project's own program, if that alone makes one whole. */
+function ofFiles(sources) {
+	const found = ofPython(sources);
+	const own = ownCommands(sources);
+	const usable = found.filter(({ caution }) => caution === void 0);
+	if (usable.length === 0) return [...own, ...found];
+	const inside = servedByCommand(sources);
+	return usable.some(({ app }) => inside.has(fileOf(app, sources))) ? [...usable, ...own] : found;
+}
+function fileOf(app, { modules }) {
+	return modules.locate(app?.split(":", 1)[0] ?? "")?.file ?? "";
+}
 /** Applications in Python files, and scripts that listen by themselves. */
 function ofPython(sources) {
 	const { files, modules, bind } = sources;
@@ -43383,7 +43833,16 @@ function ofPython(sources) {
 	const scripts = Object.entries(modules.scan.modules).filter(([, module]) => isTornado(module)).map(([file]) => file);
 	const usual = scripts.filter((file) => /(?:^|\/)(?:app|main|server|run|web)\.py$/.test(file));
 	const tornado = (usual.length > 0 ? usual : scripts).flatMap((file) => scriptCandidates(modules, files, file, bind));
-	return found.some(({ caution }) => caution === void 0) ? found : [...tornado, ...found];
+	if (found.some(({ caution }) => caution === void 0)) return found;
+	return [
+		...tornado,
+		...found,
+		...found.length + tornado.length > 0 ? [] : ofListeners(sources)
+	];
+}
+/** Scripts that start a framework's own server, such as CherryPy's, where nobody wrote down how they are run. */
+function ofListeners(sources) {
+	return Object.entries(sources.modules.scan.modules).filter(([file, { runs }]) => !file.includes("/") && runs.some(({ what }) => listening$1.test(what))).flatMap(([file]) => ofListener(file, { args: [file] }, `${file} starts a server`, sources));
 }
 function decide(candidates, given, sources) {
 	const kept = candidates.filter(({ kind }) => given.kind === void 0 || kind === given.kind);
@@ -43391,7 +43850,8 @@ function decide(candidates, given, sources) {
 	if (first === void 0 || others.length > 0 || first.caution !== void 0) return {
 		found: false,
 		candidates: distinct(kept),
-		looked: lookedFor(sources.clues)
+		looked: lookedFor(sources.clues),
+		reasons: unanswered$1(sources)
 	};
 	const { why, extra = [], env = {}, caution: _, ...server } = first;
 	return {
@@ -43428,14 +43888,6 @@ function distinctProcesses(processes) {
 		found.push(each);
 	}
 	return found.slice(0, 16);
-}
-function lookedFor({ names, where }) {
-	return [
-		"manage.py with the WSGI or ASGI application of its settings",
-		"a server in Procfile, Dockerfile, compose files, files of supervisor and systemd, uwsgi.ini, gunicorn.conf.py, pyproject.toml and README",
-		"WSGI and ASGI applications, aiohttp and Tornado in Python files, here and in folders below",
-		names === void 0 ? `${where}, which is not there` : `a server in ${where}`
-	];
 }
 // shared/detect/settings-program.ts
 /**
@@ -44420,7 +44872,7 @@ function readYaml(text, schema, complete = (value) => value) {
 	}));
 	if (syntax.length > 0) return {
 		kind: "not yaml",
-		faults: inOrder(syntax)
+		faults: conflicts(text) ?? inOrder(syntax)
 	};
 	let input;
 	try {
@@ -44453,6 +44905,16 @@ function readYaml(text, schema, complete = (value) => value) {
 			message: worded$1(fault) + quotes(document, fault)
 		})), ...lost])
 	};
+}
+/** What a merge has left says more than the words of YAML for it. */
+function conflicts(text) {
+	const line = text.split("\n").findIndex((each) => /^(?:<{7}|>{7}) /.test(each)) + 1;
+	if (line === 0) return void 0;
+	return [{
+		line,
+		column: 1,
+		message: "a merge conflict is left here; resolve it, commit and push"
+	}];
 }
 /** A pattern such as *.pyc is an alias in YAML, and nothing has that name. */
 function lostAliases(document, counter) {
@@ -44578,7 +45040,7 @@ function position(counter, offset) {
 * gets the directory as its argument and one path a line on its standard input, in the order of their weight, and prints one
 * JSON object: see python-scan.ts. Any Python from 3.8 on runs it. A file that this Python cannot parse is left out.
 */
-const pythonProgram = String.raw`
+const pythonProgram = `
 import ast, json, os, sys, time
 
 LARGEST = 400_000
@@ -44588,7 +45050,7 @@ root = sys.argv[1]
 # A file without one of these makes no application, and says nothing of one.
 WORDS = [word.encode() for word in (
     "app wsgi asgi erver flask fastapi starlette quart litestar sanic falcon bottle pyramid dash aiohttp tornado cherrypy "
-    "DJANGO_SETTINGS _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE").split()] + [b"import *"]
+    "DJANGO_SETTINGS _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE BaseSettings add_option argparse optparse click typer").split()] + [b"import *"]
 
 
 def module_of(path):
@@ -44609,6 +45071,76 @@ def dotted(node):
     return None
 
 
+
+def texts_of(call):
+    return [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+
+
+def decorated(m, node):
+    """A command of click or typer; None for any other function."""
+    calls = [d for d in node.decorator_list if isinstance(d, ast.Call)]
+    command = [d for d in node.decorator_list if (dotted(d.func if isinstance(d, ast.Call) else d) or "").rpartition(".")[2] in ("command", "callback")]
+    if not command:
+        return None
+    named = texts_of(command[0]) if isinstance(command[0], ast.Call) else []
+    options = [text for d in calls if (dotted(d.func) or "").rpartition(".")[2] == "option" for text in texts_of(d)]
+    needs = [text for d in calls if (dotted(d.func) or "").rpartition(".")[2] == "argument" and not d.keywords for text in texts_of(d)]
+    if any(name.startswith("typer.") for name in m.imports.values()) or "typer" in m.imports.values():
+        a = node.args
+        optional = [arg.arg for arg in a.args[len(a.args) - len(a.defaults):]] + [arg.arg for arg in a.kwonlyargs]
+        options += ["--" + name.replace("_", "-") for name in optional]
+    owner = dotted(command[0].func if isinstance(command[0], ast.Call) else command[0]) or ""
+    alone = owner.rpartition(".")[0] in ("click", "") or owner.endswith(".callback")
+    return {"name": (named or [node.name.replace("_", "-")])[0], "options": options, "needs": needs, "alone": alone, "line": node.lineno}
+
+
+def commands_of(m, tree):
+    """By name; the one without a name is the program itself."""
+    found, parsers = [], {}
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            command = decorated(m, node)
+            if command:
+                found.append(command)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
+            named = texts_of(node.value)
+            if node.value.func.attr == "add_parser" and named and isinstance(node.targets[0], ast.Name):
+                parsers[node.targets[0].id] = {"name": named[0], "options": [], "needs": [], "alone": False, "line": node.lineno}
+    main = {"name": "", "options": [], "needs": [], "alone": True, "line": 0}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, (ast.Attribute, ast.Name)):
+            continue
+        last = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+        if last not in ("add_argument", "add_option", "define"):
+            continue
+        owner = dotted(node.func.value) if isinstance(node.func, ast.Attribute) else None
+        command = parsers.get(owner or "", main)
+        command["line"] = command["line"] or node.lineno
+        given = texts_of(node)
+        if last == "define":
+            given = ["--" + text for text in given[:1]]
+        optional = any(k.arg in ("nargs", "default") for k in node.keywords)
+        command["needs"] += [text for text in given if not text.startswith("-") and not optional]
+        command["options"] += [text for text in given if text.startswith("-")]
+    found += list(parsers.values())
+    return ([main] if main["options"] else []) + [each for each in found if each["options"]][:30]
+
+
+def settings_of(m, tree):
+    """The variables that classes of pydantic's settings read."""
+    found = []
+    for node in tree.body:
+        if not isinstance(node, ast.ClassDef) or not any((dotted(base) or "").rpartition(".")[2] == "BaseSettings" for base in node.bases):
+            continue
+        prefix = ""
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.keyword) and inner.arg == "env_prefix" and isinstance(inner.value, ast.Constant):
+                prefix = str(inner.value.value)
+            elif isinstance(inner, ast.Assign) and getattr(inner.targets[0], "id", "") == "env_prefix" and isinstance(inner.value, ast.Constant):
+                prefix = str(inner.value.value)
+        found += [(prefix + inner.target.id).upper() for inner in node.body if isinstance(inner, ast.AnnAssign) and isinstance(inner.target, ast.Name)]
+    return found
+${String.raw`
 class Module:
     def __init__(self, path, tree):
         self.path, self.name = path, module_of(path)
@@ -44628,6 +45160,8 @@ class Module:
                 self.own.add(node.name)
         self.body(tree.body)
         self.walk(tree)
+        self.out["commands"] = commands_of(self, tree)
+        self.out["environ"] += settings_of(self, tree)
         self.out["imports"], self.out["star"] = self.imports, self.star
 
     def import_from(self, node):
@@ -44785,14 +45319,14 @@ class Module:
             name = self.resolve(dotted(node.func))
             last = node.func.attr if isinstance(node.func, ast.Attribute) else (name or "").rpartition(".")[2]
             texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
-            if last in ("add_argument", "option", "define", "Option", "argument"):
+            if last in ("add_argument", "add_option", "option", "define", "Option", "argument"):
                 out["options"] += texts
             elif last in ("get", "getenv", "setdefault") and name in ("os.environ.get", "os.getenv", "os.environ.setdefault"):
                 out["environ"] += texts[:1]
                 if last == "setdefault" and len(texts) == 2:
                     out["strings"]["environ." + texts[0]] = texts[1]
             elif last in ("run_app", "run", "serve", "run_simple", "listen", "quickstart", "start", "WSGIServer", "make_server",
-                          "bind", "serve_forever", "mount", "TCPSite"):
+                          "bind", "serve_forever", "mount", "TCPSite", "create_server"):
                 args = [self.value(arg) for arg in node.args[:3]]
                 out["runs"].append({"what": name or "?." + last, "args": args, "line": node.lineno,
                                     "keywords": [k.arg for k in node.keywords if k.arg]})
@@ -44819,19 +45353,20 @@ for path in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n
             continue
         with open(full, "rb") as file:
             text = file.read()
-        if not any(word in text for word in WORDS):
+        main = path.endswith("__main__.py")
+        if not main and not any(word in text for word in WORDS):
             continue
         out = Module(path, ast.parse(text)).out
         names = [*out["imports"].values(), *out["star"]]
         # What only calls other code has no say: neither an application nor a name that leads to one.
-        if out["assigned"] or out["runs"] or out["strings"] or out["star"] or out["classes"] or any(
+        if main or out["assigned"] or out["runs"] or out["commands"] or out["strings"] or out["star"] or out["classes"] or any(
                 each["gateway"] or any("call" in value for value in each["returns"]) for each in out["functions"]) or any(
-                name.rpartition(".")[2] in ("app", "application", "api", "server") for name in names if "." in name):
+                name.rpartition(".")[2] in ("app", "application", "api", "server", "create_app", "make_app", "get_app") for name in names if "." in name):
             found[path] = out
     except (SyntaxError, ValueError, RecursionError, OSError, MemoryError) as error:
         skipped.append([path, type(error).__name__ + ": " + str(error)[:200]])
 json.dump({"modules": found, "skipped": skipped, "complete": complete, "looked": looked, "python": sys.version}, sys.stdout)
-`;
+`}`;
 // shared/detect/python-scan.ts
 const value = lazy(() => object({
 	call: string().nullish(),
@@ -44875,6 +45410,16 @@ const pythonModule = object({
 	})),
 	/** The options that it reads from its command line: `--port`, or `port` with Tornado. */
 	options: array(string()),
+	/** The command lines that it defines; the one without a name is the program's own. */
+	commands: array(object({
+		name: string(),
+		options: array(string()),
+		/** Arguments without which it does not start. */
+		needs: array(string()),
+		/** It needs no name if it is the only one. */
+		alone: boolean(),
+		line: int()
+	})),
 	/** The variables that it reads. */
 	environ: array(string()),
 	/** The first line that has to do with WebSockets. */
@@ -45062,7 +45607,10 @@ class Writes(Reader):
         elif name in DATABASES and (name != "connect" or owner in ("sqlite3", "aiosqlite", "apsw")):
             self.add("sqlite", first, node)
         elif name in LOGS or (name == "basicConfig" and "filename" in keywords) or (name == "add" and owner == "logger" and isinstance(first, str)):
-            self.add("log", keywords.get("filename", first), node)
+            value = keywords.get("filename", first)
+            # A word alone is a key of some configuration.
+            if isinstance(value, str) and ("." in value or "/" in value):
+                self.add("log", value, node)
 
     def work_out(self, node, path):
         if isinstance(node, ast.Attribute) and node.attr == "instance_path":
@@ -45750,7 +46298,7 @@ async function deployCheck(config, context) {
 	const manage = collect[managePlace(collect)] ?? "";
 	const folder = manage.includes("/") ? manage.slice(0, manage.lastIndexOf("/")) : "";
 	const settings = await startReadingSettings(context.directory, folder, said.module);
-	const place = (name) => placeOf(context.directory, settings?.where[name]);
+	const place = (name) => placeOf$1(context.directory, settings?.where[name]);
 	return [...[
 		...said.ids.includes("security.W018") && settings?.debug !== true ? debugNotice() : [],
 		...hostNotices(config, said),
@@ -45869,7 +46417,7 @@ function httpNotices(config, { values }) {
 	}];
 }
 /** A file and a line of `shop/settings.py:12`. */
-function placeOf(directory, where) {
+function placeOf$1(directory, where) {
 	const [, file = "", number = ""] = /^(.+):(\d+)$/.exec(where ?? "") ?? [];
 	if (file === "") return { unsure: true };
 	const line = Number(number);
@@ -45909,6 +46457,12 @@ const address = "See `cutover env list {app}` and `env` in cutover.yml.";
 /** Of PostgreSQL, MySQL, SQLite and Redis, by way of their Python libraries. */
 const databaseHints = [
 	{
+		id: "libpq",
+		pattern: /no pq wrapper available/,
+		fix: "psycopg finds no libpq: write psycopg[binary] into the requirements, or install libpq5 on the host.",
+		example: "ImportError: no pq wrapper available."
+	},
+	{
 		id: "database-password",
 		pattern: /password authentication failed for user "([^"]+)"|Access denied for user '([^']+)'|no password supplied/,
 		fix: "The database does not take this user's password: set the right one with `cutover env set {app} NAME`, where NAME is the variable that the settings read (often DATABASE_URL).",
@@ -45947,7 +46501,7 @@ const databaseHints = [
 	{
 		id: "table-exists",
 		pattern: /relation "([^"]+)" already exists|table "?([\w.]+)"? already exists|Table '([^']+)' already exists/,
-		fix: "{1} was made without its migration being recorded: mark that migration as applied, `cutover exec {app} -- python manage.py migrate --fake APP NUMBER`, then deploy again.",
+		fix: "The database has {1} already, and does not know of its migration. If {1} is what the migration would make, let `release.command` be `python manage.py migrate --noinput --fake-initial` for this one deploy; for a later migration run `migrate --fake APP NUMBER` in the same way.",
 		example: "DuplicateTable: relation \"item\" already exists"
 	},
 	{
@@ -46034,6 +46588,18 @@ const frameworkHints = [
 		example: "TemplateDoesNotExist: shop/home.html"
 	},
 	{
+		id: "jinja-template",
+		pattern: /^TemplateNotFound: (\S+)/,
+		fix: "The release has no template {1}: correct its name (Linux tells capital letters apart), commit it below the application's `templates`, and see `exclude` in cutover.yml.",
+		example: "TemplateNotFound: index.html"
+	},
+	{
+		id: "flask-secret-key",
+		pattern: /no secret key was set/,
+		fix: "Write `app.secret_key = os.environ[\"SECRET_KEY\"]` into the application, and run `cutover env set {app} SECRET_KEY` on the host.",
+		example: "RuntimeError: The session is unavailable because no secret key was set.  Set the secret_key on the application to something unique and secret."
+	},
+	{
 		id: "no-such-url",
 		pattern: /NoReverseMatch: (?:Reverse for '([^']*)'|'([^']+)' is not a registered namespace)/,
 		fix: "No URL has the name {1}: correct it in the view or the template, or add it to urls.py.",
@@ -46061,7 +46627,7 @@ const frameworkHints = [
 		id: "superuser",
 		pattern: /Superuser creation skipped due to not running in a TTY/,
 		anywhere: "if nothing else",
-		fix: "Make it once by hand on the host: `cutover exec {app} -- python manage.py createsuperuser`.",
+		fix: "Take it out of the command. When the release is live, make the user once by hand on the host: `cutover exec {app} -- python manage.py createsuperuser`.",
 		example: "Superuser creation skipped due to not running in a TTY. You can run `manage.py createsuperuser` in your project to create one manually."
 	},
 	{
@@ -46186,6 +46752,39 @@ const serverHints = [
 /** Of Python, the shell and the system below them. */
 const systemHints = [
 	{
+		id: "merge-conflict",
+		pattern: /(?:^\s*|')(?:<{7}|>{7}) \S/,
+		anywhere: "first",
+		cause: "A merge conflict is left in a file: {line}",
+		fix: "Resolve it, commit and push: `git grep -nE '^(<<<<<<<|>>>>>>>) '` lists what is left.",
+		example: "<<<<<<< HEAD"
+	},
+	{
+		id: "null-bytes",
+		pattern: /source code (?:string )?cannot contain null bytes/,
+		fix: "A Python file has null bytes, most often because it was saved as UTF-16: `grep -rlP '\\x00' --include='*.py' .` names it. Save it as UTF-8.",
+		example: "ValueError: source code string cannot contain null bytes"
+	},
+	{
+		id: "encoding",
+		pattern: /^SyntaxError: .*(?:codec can't decode byte|Non-UTF-8 code)/,
+		fix: "Save that file as UTF-8, and remove a line such as `# -*- coding: ascii -*-` from its top.",
+		example: "SyntaxError: 'ascii' codec can't decode byte 0xe9 in position 32: ordinal not in range(128)"
+	},
+	{
+		id: "newer-syntax",
+		pattern: /^SyntaxError: (?:invalid syntax|f-string: |expected '\(')/,
+		fix: "Correct {place}. If your own Python accepts it, the Python that ran it is older: see `python.version` in cutover.yml.",
+		runnerFix: "Correct {place}. If your own Python accepts it, the workflow's is older: see `python-version` of actions/setup-python.",
+		example: "SyntaxError: invalid syntax"
+	},
+	{
+		id: "json",
+		pattern: /^JSONDecodeError: /,
+		fix: "What {place} reads is no JSON: `python -m json.tool FILE` shows where. `char 0` means that it is empty, or is another thing, such as an error page.",
+		example: "JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
+	},
+	{
 		id: "circular-import",
 		pattern: /partially initialized module '([^']+)'/,
 		fix: "{1} and another module import each other: move one of the imports into the function that needs it.",
@@ -46197,6 +46796,13 @@ const systemHints = [
 		cause: "A wheel or program was built for a newer system than the host ({1}): {line}",
 		fix: "Build on a system that is not newer than the host: choose `runs-on` of the job accordingly, or use manylinux wheels.",
 		example: "ImportError: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.38' not found (required by /srv/app/x.so)"
+	},
+	{
+		id: "other-processor",
+		pattern: /ImportError: (\/\S+\.so\S*): cannot open shared object file/,
+		cause: "A compiled module is there, and the system cannot load it: {line}",
+		fix: "It is built for another processor: build it on the host's architecture, or use a wheel for it.",
+		example: "ImportError: /srv/app/native.so: cannot open shared object file: No such file or directory"
 	},
 	{
 		id: "shared-library",
@@ -46236,6 +46842,20 @@ const systemHints = [
 		example: "ValueError: invalid literal for int() with base 10: ''"
 	},
 	{
+		id: "none-variable",
+		pattern: /^TypeError: (?:(?:int|float)\(\) argument must be|expected str, bytes or os\.PathLike object,).* not '?NoneType/,
+		cause: "A value is missing, most often a variable of the environment: {line}",
+		fix: "See which one {place} reads, and set it with `cutover env set {app} NAME`, or in `env` of cutover.yml. `cutover env list {app}` shows what is set.",
+		example: "TypeError: int() argument must be a string, a bytes-like object or a real number, not 'NoneType'"
+	},
+	{
+		id: "may-not-listen",
+		pattern: /^PermissionError: \[Errno 13\] Permission denied$|error while attempting to bind on address .*permission denied|Can't connect to \('[^']*', \d{1,3}\)/,
+		cause: "The app may not listen at that address: {line}",
+		fix: "Ports below 1024 are root's, and the app is another user: let it listen where `{socket}` or `{port}` of `server.command` says. nginx has the ports 80 and 443.",
+		example: "ERROR:    [Errno 13] error while attempting to bind on address ('127.0.0.1', 80): permission denied"
+	},
+	{
 		id: "no-such-script",
 		pattern: /can't open file '([^']+)'/,
 		fix: "The release has no such file: commit it, see `exclude` in cutover.yml, or correct the command. Its path counts from the project's top.",
@@ -46270,6 +46890,20 @@ const toolHints = [
 		anywhere: "always",
 		fix: "Write `*.sh text eol=lf` into .gitattributes, run `git add --renormalize .`, commit and push.",
 		example: "cutover: cannot start: ./start.sh has Windows line ends"
+	},
+	{
+		id: "cannot-execute",
+		pattern: /failed to execute (\.?[\w.-]*\/\S+): No such file or directory/,
+		cause: "The system cannot start {1}: {line}",
+		fix: "Either the release has no such file, or its first line names a program that does not exist: with Windows line ends none does. Write `*.sh text eol=lf` into .gitattributes, run `git add --renormalize .`, commit and push.",
+		example: "prlimit: failed to execute ./crlf.sh: No such file or directory"
+	},
+	{
+		id: "cannot-find",
+		pattern: /failed to execute (\S+): No such file or directory/,
+		cause: "There is no program {1} on the PATH: {line}",
+		fix: "Add what has {1} to the requirements, correct the command in cutover.yml, or install {1} on the host.",
+		example: "prlimit: failed to execute nosuchprogram: No such file or directory"
 	},
 	{
 		id: "not-executable",
@@ -46454,6 +47088,22 @@ const pythonHints = [
 		example: "ImproperlyConfigured: Set the DATABASE_URL environment variable"
 	},
 	{
+		id: "starlette-variable",
+		pattern: /^KeyError: "Config '([A-Z][A-Z0-9_]*)' is missing/,
+		cause: "The environment has no variable {1}: {line}",
+		fix: variable,
+		runnerFix: runnerVariable,
+		example: "KeyError: \"Config 'API_TOKEN' is missing, and has no default.\""
+	},
+	{
+		id: "settings-class",
+		pattern: /ValidationError: \d+ validation errors? for \w*(?:[Ss]etting|[Cc]onf|[Ee]nv)\w*: (\w+) [Ff]ield required/,
+		cause: "The environment has no variable {variable}: {line}",
+		fix: "Set it on the host with `cutover env set {app} {variable}`, or in `env` of cutover.yml if it is no secret; with an `env_prefix` it begins with that.",
+		runnerFix: runnerVariable,
+		example: "ValidationError: 1 validation error for Settings: secret_key Field required [type=missing, input_value={}, input_type=dict]"
+	},
+	{
 		id: "missing-variable",
 		pattern: /^KeyError: '([A-Z][A-Z0-9_]*)'/,
 		cause: "The environment has no variable {1}: {line}",
@@ -46507,11 +47157,33 @@ const pythonHints = [
 		example: "Unknown command: 'frobnicate'"
 	},
 	{
+		id: "env-file",
+		pattern: /^FileNotFoundError: \[Errno 2\] No such file or directory: '([^']*\.env\b[^'/]*)'/,
+		cause: "The release has no {1}, and secrets do not belong into the repository: {line}",
+		fix: "Set each of its variables with `cutover env set {app} NAME`, and let {place} read the environment if the file is not there.",
+		runnerFix: "Set its variables in `env` of this step, and let {place} read the environment if the file is not there.",
+		example: "FileNotFoundError: [Errno 2] No such file or directory: '.env'"
+	},
+	{
 		id: "missing-file",
 		pattern: /^FileNotFoundError: \[Errno 2\] No such file or directory: '([^']+)'/,
 		fix: "The release has no such file: commit it, see `exclude` in cutover.yml, or use a path in $CUTOVER_SHARED.",
 		runnerFix: "Correct the path, or make the file in a step before this one.",
 		example: "FileNotFoundError: [Errno 2] No such file or directory: '/etc/shadow2/x'"
+	},
+	{
+		id: "missing-distribution",
+		pattern: /DistributionNotFound: The '([\w.-]+)\S*' distribution was not found|PackageNotFoundError: (?:No package metadata was found for )?(\S+)/,
+		fix: "Add {1} to the requirements. If that is the project itself, install it too: write `.` into the requirements.",
+		runnerFix: "Install the project's requirements in a step before this one: the command runs in the workflow.",
+		example: "DistributionNotFound: The 'celery' distribution was not found and is required by the application"
+	},
+	{
+		id: "missing-extra",
+		pattern: /"?\b([\w.-]+)"? (?:to be|must be) installed/,
+		fix: "Add {1} to the requirements.",
+		runnerFix: "Add {1} to the requirements, and install them in a step before this one.",
+		example: "RuntimeError: Form data requires \"python-multipart\" to be installed."
 	},
 	{
 		id: "missing-module",
@@ -46548,10 +47220,17 @@ const pythonHints = [
 		example: "TypeError: FastAPI.__call__() missing 1 required positional argument: 'send'"
 	},
 	{
+		id: "factory-argument",
+		pattern: /(?:^TypeError: |app factory: )(\w*(?:create|make|factory|build|get)\w*|make)\(\) missing \d+ required (?:positional|keyword-only) arguments?: '(?!environ|start_response|scope|receive|send)/,
+		cause: "The function that makes the application wants an argument, and gets none: {line}",
+		fix: "Give the argument a default in {1}(). gunicorn also takes a value from cutover.yml: `app: module:{1}(\"production\")`.",
+		example: "TypeError: create_app() missing 1 required positional argument: 'config'"
+	},
+	{
 		id: "factory-not-called",
 		pattern: /^TypeError: (\w*(?:create|make|factory|build|get)\w*|make)\(\) (?:takes|missing|got)/,
 		cause: "The server got a function that makes the application, and not the application: {line}",
-		fix: "Write the call into `server.app` of cutover.yml: `module:{1}()`.",
+		fix: "Write the call where cutover.yml names the application: `app: module:{1}()`.",
 		example: "TypeError: create_app() takes from 0 to 1 positional arguments but 2 were given"
 	},
 	{
@@ -46669,7 +47348,7 @@ function packageOf(module) {
 }
 // shared/causes/traceback.ts
 /** pip puts what a package's build printed behind spaces. */
-const start$1 = /^(\s*)(?:.*\S )?Traceback \(most recent call last\):\s*$/;
+const start$1 = /^(\s*)(?:.*\S\s+)?Traceback \(most recent call last\):\s*$/;
 const frameLine = /^\s*File "(.+)", line (\d+)/;
 /** At the beginning of a line: a class's name, with the modules that it is from. */
 const raisedLine = /^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(: .*)?$/;
@@ -46683,21 +47362,23 @@ const passing = /* @__PURE__ */ new Set([
 	"HaltServer",
 	"GeneratorExit"
 ]);
+/** uvicorn removes its socket in the end, although it has none yet if the application did not start. */
+const ownSocket = /^FileNotFoundError: .*\bweb-\d+\.sock'$/;
 /** The last traceback of a log. Of exceptions that caused each other Python prints the last one last. */
 function lastTraceback(lines, projectFile) {
 	for (let index = lines.length - 1; index >= 0; index--) {
 		const [, indent] = start$1.exec(lines[index] ?? "") ?? [];
 		if (indent === void 0) continue;
 		const raised = parse$1(lines.slice(index + 1).map((line) => line.startsWith(indent) ? line.slice(indent.length) : line), projectFile);
-		if (raised !== void 0 && !passing.has(shortName(raised.exception))) return raised;
+		if (raised !== void 0 && !follows(raised.exception)) return raised;
 	}
 	return syntaxError(lines, projectFile) ?? headless(lines, projectFile);
 }
 /** The end of a traceback whose beginning is not among the last lines of a log. */
 function headless(lines, projectFile) {
 	const end = lines.findLastIndex((line, index) => {
-		const [, name] = raisedLine.exec(line) ?? [];
-		if (name === void 0 || !/^[A-Z]\w+$/.test(lastPart(name)) || passing.has(lastPart(name))) return false;
+		const [, name, message] = raisedLine.exec(line) ?? [];
+		if (name === void 0 || !/^[A-Z]\w+$/.test(lastPart(name)) || follows(`${lastPart(name)}${message ?? ""}`)) return false;
 		return lines.slice(Math.max(0, index - 3), index).some((above) => frameLine.test(above));
 	});
 	if (end === -1) return void 0;
@@ -46719,9 +47400,10 @@ function parse$1(lines, projectFile) {
 	if (name === void 0) return void 0;
 	const next = lines[end + 1];
 	const text = message ?? (next?.startsWith("  ") === true ? `: ${next.trim()}` : "");
+	const more = /\bvalidation errors? for /.test(text) ? `: ${lines.slice(end + 1, end + 3).map((line) => line.trim()).join(" ")}` : "";
 	const frame = innermost(lines.slice(0, end), projectFile);
 	return {
-		exception: `${lastPart(name)}${text}`,
+		exception: `${lastPart(name)}${text}${more}`,
 		...frame !== void 0 && { frame }
 	};
 }
@@ -46732,12 +47414,12 @@ function innermost(lines, projectFile) {
 		const file = path === void 0 ? void 0 : projectFile(path);
 		return file === void 0 ? [] : [{
 			file: ownText(file),
-			line: Number(line)
+			line: Math.max(1, Number(line))
 		}];
 	}).at(-1);
 }
-function shortName(exception) {
-	return exception.split(":", 1)[0] ?? "";
+function follows(exception) {
+	return passing.has(exception.split(":", 1)[0] ?? "") || ownSocket.test(exception);
 }
 /** `django.core.exceptions.ImproperlyConfigured` is known by its last part. */
 function lastPart(name) {
@@ -46751,8 +47433,8 @@ const longestLine$1 = 2e3;
 const prefixes = /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[[A-Z]+\] |\[\d{4}-\d\d-\d\d [\d:,]+: [A-Z]+\/[\w-]+\] |(?:ERROR|CRITICAL): {3,}|cutover: cannot start: )/;
 /** `django.db.utils.OperationalError` is known by its last part. */
 const qualified = /^(?:[a-z_]\w*\.)+(?=[A-Z]\w*(?:Error|Exception|Configured|NotFound)\b)/;
-/** What a server prints of itself while all is well. */
-const ordinary = /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[INFO\] |INFO: {5}|\[\d{4}-\d\d-\d\d [\d:,]+: INFO\/)/;
+/** What a server, or cutover's own launcher, prints of itself while all is well. */
+const ordinary = /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[INFO\] |INFO: {5}|\[\d{4}-\d\d-\d\d [\d:,]+: INFO\/|cutover: (?!cannot start))/;
 /** Lines that follow from another failure, in words that look like one. */
 const consequence = /^(?:Reason: (?:Worker|App) failed|Worker \(pid:\d+\) (?:exited|was sent)|Shutting down|unable to load app 0|\*\*\* |Try '|Usage:|npm (?:ERR!|error) A complete log|\[notice\]|note: |hint: |╰|WARNING|INFO|DEBUG|Exception ignored|Exception in (?:worker|ASGI)|Worker with pid \d+ was terminated due to signal (?!9$)|Unable to load celery application|Error: Invalid value for '-A')/i;
 const looksLikeError = /\b(?:errors?|there is no|not executable|Windows line ends|no shell reads|[A-Z]\w*Error|[A-Z]\w*Exception|fatal|failed|cannot|could not|can't|not found|denied|no such|refused|invalid|missing|unable|unknown command|killed|has no attribute|was terminated due to)\b/i;
@@ -46807,9 +47489,11 @@ function explained$1(said, hint, raised, { app, where }) {
 		"{1}": group,
 		"{app}": app,
 		"{line}": withFrame(said, raised),
-		"{package}": packageOf(group)
+		"{package}": packageOf(group),
+		"{variable}": group.toUpperCase(),
+		"{place}": placeOf(raised)
 	};
-	const fill = (text) => text.replace(/\{(?:1|app|line|package)\}/g, (name) => values[name] ?? name);
+	const fill = (text) => text.replace(/\{\w+\}/g, (name) => values[name] ?? name);
 	const fix = where === "runner" ? hint.runnerFix ?? hint.fix : hint.fix;
 	return {
 		line: cut(fill(hint.cause ?? "{line}")),
@@ -46826,6 +47510,10 @@ function unexplained(said, raised) {
 		frame,
 		fix: `Correct ${frame.file}, line ${frame.line}, and deploy again.`
 	};
+}
+function placeOf(raised) {
+	const frame = raised?.frame;
+	return frame === void 0 ? "the code" : `${frame.file}, line ${frame.line}`;
 }
 function withFrame(said, raised) {
 	const frame = raised?.frame;
@@ -46949,10 +47637,10 @@ function describeDetection({ server, extra, why }) {
 		added
 	].filter(Boolean).join(", ")} (${[...new Set(why)].join(", ")}).`;
 }
-function kindUnknown(file, { candidates, looked }) {
+function kindUnknown(file, { candidates, looked, reasons }) {
 	const several = candidates.map(describeCandidate);
 	const [first, second] = candidates;
-	return new CutoverError("kind_unknown", `${file} names no server.kind, and ${first === void 0 ? `the project does not show one. Looked for: ${looked.join("; ")}.` : second === void 0 ? `what the project shows cannot start as it is: ${several.join("; ")}.` : `the project shows more than one: ${several.join("; ")}.`}`, {
+	return new CutoverError("kind_unknown", `${file} names no server.kind, and ${first === void 0 ? `the project does not show one. ${[...reasons, ""].join(" ")}Looked for: ${looked.join("; ")}.` : second === void 0 ? `what the project shows cannot start as it is: ${several.join("; ")}.` : `the project shows more than one: ${several.join("; ")}.`}`, {
 		unchanged: "Nothing was sent.",
 		fix: `Write it into ${file}, such as: server: { ${line(first ?? {
 			kind: "gunicorn",
