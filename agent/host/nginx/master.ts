@@ -4,7 +4,7 @@ import { CutoverError } from "../../../shared/errors.ts";
 import type { Clock } from "../../contracts/ports.ts";
 import { effect } from "../../effects.ts";
 import { systemClock } from "../clock.ts";
-import { processRuns } from "../exec/processes.ts";
+import { childrenOf, processRuns } from "../exec/processes.ts";
 import { runTool, type ToolResult } from "../exec/run-tool.ts";
 import { asHost } from "../exec/systemd-step.ts";
 import { type NginxFeatures, parseFeatures } from "./features.ts";
@@ -109,7 +109,7 @@ export class NginxMaster {
     if (master === undefined) throw notRunning(this.#place);
     const deadline = this.#clock.elapsed() + (this.#options.timeoutMs ?? 20_000);
     await this.#readyForSignal(master, deadline);
-    const before = new Set(await this.#workers(master, { serving: false }));
+    const before = new Set(await this.#children(master));
     const log = await ErrorLog.at(master);
     await effect("nginx.reload", async () => this.#signal(master));
     const read = await this.#newWorkers(master, before, deadline);
@@ -134,18 +134,24 @@ export class NginxMaster {
       // Before the look: a reload that came in time is not late because the look took long.
       const late = this.#clock.elapsed() > deadline;
       const handled = await waitsForSignals(master);
-      const serving = await this.#workers(master, { serving: true });
+      const serving = await workersOf(await this.#masters(master), true);
       if (handled && serving.length > 0 && serving.every((pid) => !before.has(pid))) return true;
-      if (handled && (await this.#workers(master, { serving: false })).every((pid) => before.has(pid))) return false;
+      // A new worker has its master's title at first, on a busy host for longer than the master works.
+      if (handled && (await this.#children(master)).every((pid) => before.has(pid))) return false;
       if (late) throw unreachable("nginx did not start new workers after a reload.");
       await this.#pause(master);
     }
   }
 
-  /** Also those of the master before a binary upgrade, while both run. */
-  async #workers(master: number, { serving }: { serving: boolean }): Promise<number[]> {
+  /** Workers, and what will be one. */
+  async #children(master: number): Promise<number[]> {
+    return (await Promise.all((await this.#masters(master)).map(childrenOf))).flat();
+  }
+
+  /** Also the one before a binary upgrade, while both run. */
+  async #masters(master: number): Promise<number[]> {
     const old = this.#place === undefined ? undefined : await oldMasterAt(this.#place);
-    return workersOf(old === undefined ? [master] : [master, old], serving);
+    return old === undefined ? [master] : [master, old];
   }
 
   /** Tests the configuration. @returns its whole text @throws CutoverError nginx_config_broken, nginx_unreachable */

@@ -18,13 +18,13 @@ const answering = (port: number, text: string) => [
   { name: "cutover-shop.conf", text: `server { listen 127.0.0.1:${port}; return 200 "${text}"; }\n` },
 ];
 
-async function host() {
-  const made = await siteHost();
-  const { binary, conf, conf_dir: confDir } = made.settings.nginx;
+async function host(conf?: (text: string) => string) {
+  const made = await siteHost(conf && { conf });
+  const { binary, conf: file, conf_dir: confDir } = made.settings.nginx;
   const pidFile = join(made.dir, "nginx.pid");
   const master = (await readPidFile(pidFile)) ?? 0;
   const errorLog = made.log("nginx-error.log");
-  return { ...made, nginx: new Nginx({ binary, conf, confDir, timeoutMs: 10_000 }), pidFile, master, errorLog };
+  return { ...made, nginx: new Nginx({ binary, conf: file, confDir, timeoutMs: 10_000 }), pidFile, master, errorLog };
 }
 
 /** Lets these effects fail, each once. */
@@ -87,6 +87,19 @@ test("C7: other reloads without a pause delay ours, and do not fail it", async (
   const others = setInterval(() => process.kill(master, "SIGHUP"), 250);
   onTestFinished(() => clearInterval(others));
   for (const text of ["1", "2", "3"]) {
+    await nginx.write(answering(port, text));
+    expect((await ask(port)).text).toBe(text);
+  }
+}, 60_000);
+
+test("n49: workers that take long to begin are no refusal", async () => {
+  // Each worker makes room for all its connections before it gets its title, and the master waits for 100 ms alone.
+  const { nginx, port } = await host((text) =>
+    text
+      .replace("worker_processes 2", "worker_processes 1")
+      .replace("worker_connections 1024", "worker_connections 2000000"),
+  );
+  for (const text of ["first", "second"]) {
     await nginx.write(answering(port, text));
     expect((await ask(port)).text).toBe(text);
   }
