@@ -1,8 +1,11 @@
 import type { Ports } from "../../contracts/ports.ts";
 import type { ProgramStatus } from "../../contracts/privileged.ts";
 
-/** supervisord is asked so often whether there is a program that was not there before, such as a process after a handover. */
-const askMs = 60_000;
+/**
+ * supervisord is asked so often whether there is a program that was not there before, such as a process after a handover. It is
+ * asked through the helper, which ends if nothing is asked for half a minute.
+ */
+const askMs = 5 * 60_000;
 
 /** One program of a live run. */
 interface Counted {

@@ -189,6 +189,7 @@ server {
 
     location ^~ "/.well-known/acme-challenge/" {
         root "/var/www/letsencrypt";
+        disable_symlinks if_not_owner "from=/var/www/letsencrypt";
         default_type text/plain;
         try_files $uri =404;
     }
