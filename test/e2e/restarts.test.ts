@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { runAction } from "../harness/action.ts";
 import { type EmbeddedAgent, startAgent } from "../harness/agent.ts";
@@ -60,6 +61,8 @@ test("each restart counts for its own instance, and an agent that started later 
   expect(quiet.stdout).toContain("worker-0");
   expect(quiet.stdout).not.toContain("restarts");
 
+  // Counting begins at the agent's first look at a live run, which it takes every 3 s.
+  await setTimeout(6000);
   await restart("worker-0");
   await restart("worker-0");
   await restart("web-1");
