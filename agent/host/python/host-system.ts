@@ -1,7 +1,6 @@
 import { machine } from "node:os";
 import type { HostView } from "../../../shared/protocol.ts";
 import type { HostSystem } from "../../contracts/ports.ts";
-import { processRuns } from "../exec/processes.ts";
 import { runTool } from "../exec/run-tool.ts";
 import { Interpreters } from "./interpreter.ts";
 
@@ -26,12 +25,21 @@ export class PythonSystem implements HostSystem {
   }
 
   async running(pids: number[]): Promise<boolean> {
-    return (await Promise.all(pids.map(processRuns))).every(Boolean);
+    return pids.every(exists);
   }
 
   async #look(): Promise<HostView> {
     const [glibc, pythons] = await Promise.all([glibcVersion(), this.#interpreters.versions()]);
     return { machine: machine(), ...(glibc !== undefined && { glibc }), pythons };
+  }
+}
+
+/** The agent's unit hides other users' processes in /proc. A signal to one of them is refused, and to one that is gone it fails. */
+function exists(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 
