@@ -29603,8 +29603,23 @@ function inProject(path, { files, folder }) {
 function isThere(files, path) {
 	return files.exists(path) || (files.paths?.() ?? []).some((each) => each.startsWith(`${path}/`));
 }
+// shared/detect/tables.ts
+function isTable(value) {
+	return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+/** What stands at a path of keys; undefined if there is nothing. */
+function valueAt$1(value, ...path) {
+	return path.reduce((each, key) => isTable(each) ? each[key] : void 0, value);
+}
+/** The value of a TOML text; undefined if the text is not TOML. Whoever needs the file says that it is wrong. */
+function tomlValue(text) {
+	try {
+		return parse$4(text);
+	} catch {
+		return;
+	}
+}
 // shared/detect/console-scripts.ts
-const isTable$3 = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 /** What pyproject.toml, setup.cfg and setup.py name, and packages with a `__main__.py`. */
 function ownPrograms(files) {
 	const named = [...ofPyproject(files.read("pyproject.toml") ?? ""), ...["setup.cfg", "setup.py"].flatMap((file) => ofSetup(file, files.read(file) ?? ""))];
@@ -29620,14 +29635,9 @@ function ownPrograms(files) {
 	return [...named, ...packages.filter(({ name }) => !named.some((each) => each.module.split(".", 1)[0] === name))];
 }
 function ofPyproject(text) {
-	let value;
-	try {
-		value = parse$4(text);
-	} catch {
-		return [];
-	}
-	const get = (...path) => path.reduce((each, key) => isTable$3(each) ? each[key] : void 0, value);
-	return [get("project", "scripts"), get("tool", "poetry", "scripts")].flatMap((table) => Object.entries(isTable$3(table) ? table : {}).flatMap(([name, target]) => programOf(name, typeof target === "string" ? target : "", "pyproject.toml")));
+	const value = tomlValue(text);
+	const get = (...path) => valueAt$1(value, ...path);
+	return [get("project", "scripts"), get("tool", "poetry", "scripts")].flatMap((table) => Object.entries(isTable(table) ? table : {}).flatMap(([name, target]) => programOf(name, typeof target === "string" ? target : "", "pyproject.toml")));
 }
 /** `shop = shop.cli:main`, as a line of setup.cfg or a text of setup.py. */
 function ofSetup(file, text) {
@@ -37522,20 +37532,14 @@ function dependencyFiles(files, requirements = "requirements.txt") {
 function decoded$1(text) {
 	return text.includes("\0") ? text.replaceAll("\0", "") : text;
 }
-const isTable$2 = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const table$1 = (value, ...path) => {
-	const found = path.reduce((each, key) => isTable$2(each) ? each[key] : void 0, value);
-	return isTable$2(found) ? found : {};
+	const found = valueAt$1(value, ...path);
+	return isTable(found) ? found : {};
 };
 const texts = (value) => Array.isArray(value) ? value.filter((each) => typeof each === "string") : [];
 /** pyproject.toml of PEP 621 and of Poetry, and Pipfile. */
 function ofToml(text) {
-	let value;
-	try {
-		value = parse$4(text);
-	} catch {
-		return [];
-	}
+	const value = tomlValue(text);
 	const poetry = table$1(value, "tool", "poetry");
 	const tables = [
 		table$1(poetry, "dependencies"),
@@ -37556,7 +37560,7 @@ function live(groups) {
 	return Object.entries(groups).flatMap(([name, group]) => other.test(name) ? [] : [group]);
 }
 function withExtras(name, given) {
-	const extras = isTable$2(given) ? texts(given.extras) : [];
+	const extras = isTable(given) ? texts(given.extras) : [];
 	return extras.length === 0 ? name : `${name}[${extras.join(",")}]`;
 }
 function normal(name) {
@@ -37705,7 +37709,6 @@ function at$1(file, line) {
 	return line === void 0 ? file : `${file}:${line}`;
 }
 // shared/detect/sources/compose.ts
-const isTable$1 = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const largest$6 = 2e5;
 /** The compose files: those of production come first, those for developing and testing last. */
 function composeFiles(sources) {
@@ -37756,14 +37759,14 @@ function servicesOf(text) {
 	} catch {
 		return [];
 	}
-	const services = isTable$1(value) && isTable$1(value.services) ? value.services : {};
+	const services = isTable(value) && isTable(value.services) ? value.services : {};
 	return Object.entries(services).flatMap(([name, service]) => {
-		if (!isTable$1(service)) return [];
+		if (!isTable(service)) return [];
 		const words = [service.entrypoint, service.command].filter((each) => each !== void 0 && each !== null && each !== "");
 		const command = words.every(isWords) ? words.flat() : words.map((each) => isWords(each) ? each.join(" ") : String(each)).join(" && ");
 		if (command.length === 0) return [];
 		const line = text.slice(0, Math.max(0, text.search(new RegExp(`^[ \\t]+${name}:`, "m")))).split("\n").length;
-		const built = isTable$1(service.build) ? service.build.context : service.build;
+		const built = isTable(service.build) ? service.build.context : service.build;
 		return [{
 			name,
 			line,
@@ -37777,7 +37780,7 @@ function isWords(value) {
 	return Array.isArray(value) && value.every((each) => typeof each === "string");
 }
 function variablesOf(value) {
-	if (isTable$1(value)) return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, String(each ?? "")]));
+	if (isTable(value)) return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, String(each ?? "")]));
 	if (!isWords(value)) return {};
 	return Object.fromEntries(value.map((each) => [each.replace(/=.*/s, ""), each.replace(/^[^=]*=?/s, "")]));
 }
@@ -43511,18 +43514,12 @@ function fromGunicornConf(sources) {
 		why: file
 	}, sources)] : [];
 }
-const isTable = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 /** `[project.scripts]`, `[tool.poetry.scripts]`, and the tasks of poe, taskipy, PDM, Hatch and FastAPI that start a server. */
 function fromPyproject(sources) {
 	const text = sources.files.read("pyproject.toml");
 	if (text === void 0) return [];
-	let value;
-	try {
-		value = parse$4(text);
-	} catch {
-		return [];
-	}
-	const get = (...path) => path.reduce((each, key) => isTable(each) ? each[key] : void 0, value);
+	const value = tomlValue(text);
+	const get = (...path) => valueAt$1(value, ...path);
 	const entrypoint = get("tool", "fastapi", "entrypoint");
 	const lines = [...typeof entrypoint === "string" ? [`uvicorn ${entrypoint}`] : [], ...[
 		get("tool", "poe", "tasks"),

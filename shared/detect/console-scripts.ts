@@ -1,5 +1,5 @@
-import { parse } from "smol-toml";
 import type { ProjectFiles } from "../project-clues.ts";
+import { isTable, tomlValue, valueAt } from "./tables.ts";
 
 /** A program that a project installs, or a package that can be run: `python -m shop`. */
 export interface OwnProgram {
@@ -13,10 +13,6 @@ export interface OwnProgram {
   /** What names it, in a person's words. */
   why: string;
 }
-
-type Table = Record<string, unknown>;
-const isTable = (value: unknown): value is Table =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** What pyproject.toml, setup.cfg and setup.py name, and packages with a `__main__.py`. */
 export function ownPrograms(files: ProjectFiles): OwnProgram[] {
@@ -32,14 +28,8 @@ export function ownPrograms(files: ProjectFiles): OwnProgram[] {
 }
 
 function ofPyproject(text: string): OwnProgram[] {
-  let value: unknown;
-  try {
-    value = parse(text);
-  } catch {
-    return [];
-  }
-  const get = (...path: string[]) =>
-    path.reduce<unknown>((each, key) => (isTable(each) ? each[key] : undefined), value);
+  const value = tomlValue(text);
+  const get = (...path: string[]) => valueAt(value, ...path);
   return [get("project", "scripts"), get("tool", "poetry", "scripts")].flatMap((table) =>
     Object.entries(isTable(table) ? table : {}).flatMap(([name, target]) =>
       programOf(name, typeof target === "string" ? target : "", "pyproject.toml"),

@@ -1,5 +1,5 @@
-import { parse } from "smol-toml";
 import { type ProjectFiles, requirementNames } from "../project-clues.ts";
+import { isTable, type Table, tomlValue, valueAt } from "./tables.ts";
 
 /**
  * The names of all packages that a project says it needs, wherever it says so, normalised; undefined if it says so nowhere.
@@ -55,11 +55,8 @@ function decoded(text: string): string {
   return text.includes("\0") ? text.replaceAll("\0", "") : text;
 }
 
-type Table = Record<string, unknown>;
-const isTable = (value: unknown): value is Table =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 const table = (value: unknown, ...path: string[]): Table => {
-  const found = path.reduce<unknown>((each, key) => (isTable(each) ? each[key] : undefined), value);
+  const found = valueAt(value, ...path);
   return isTable(found) ? found : {};
 };
 const texts = (value: unknown): string[] =>
@@ -67,12 +64,7 @@ const texts = (value: unknown): string[] =>
 
 /** pyproject.toml of PEP 621 and of Poetry, and Pipfile. */
 function ofToml(text: string): string[] {
-  let value: unknown;
-  try {
-    value = parse(text);
-  } catch {
-    return [];
-  }
+  const value = tomlValue(text);
   const poetry = table(value, "tool", "poetry");
   const tables = [
     table(poetry, "dependencies"),

@@ -3,10 +3,7 @@ import { parse } from "yaml";
 import { foldersAbove } from "../../repository-top.ts";
 import { at, type Findings } from "../findings.ts";
 import { findingsOf, type Sources } from "../resolve.ts";
-
-type Table = Record<string, unknown>;
-const isTable = (value: unknown): value is Table =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
+import { isTable } from "../tables.ts";
 
 const largest = 200_000;
 

@@ -1,7 +1,7 @@
-import { parse } from "smol-toml";
 import { at, type Findings, none } from "../findings.ts";
 import { findingsOf, type Sources } from "../resolve.ts";
 import { uwsgiFiles, uwsgiSettings } from "../server-settings.ts";
+import { isTable, tomlValue, valueAt } from "../tables.ts";
 
 /** uwsgi.ini and uwsgi.yaml. */
 export function fromUwsgi(sources: Sources): Findings[] {
@@ -20,22 +20,12 @@ export function fromGunicornConf(sources: Sources): Findings[] {
     : [];
 }
 
-type Table = Record<string, unknown>;
-const isTable = (value: unknown): value is Table =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
 /** `[project.scripts]`, `[tool.poetry.scripts]`, and the tasks of poe, taskipy, PDM, Hatch and FastAPI that start a server. */
 export function fromPyproject(sources: Sources): Findings[] {
   const text = sources.files.read("pyproject.toml");
   if (text === undefined) return [];
-  let value: unknown;
-  try {
-    value = parse(text);
-  } catch {
-    return [];
-  }
-  const get = (...path: string[]) =>
-    path.reduce<unknown>((each, key) => (isTable(each) ? each[key] : undefined), value);
+  const value = tomlValue(text);
+  const get = (...path: string[]) => valueAt(value, ...path);
   const entrypoint = get("tool", "fastapi", "entrypoint");
   const lines = [
     ...(typeof entrypoint === "string" ? [`uvicorn ${entrypoint}`] : []),
