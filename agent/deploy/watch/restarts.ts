@@ -6,6 +6,8 @@ import type { ProgramStatus } from "../../contracts/privileged.ts";
  * asked through the helper, which ends if nothing is asked for half a minute.
  */
 const askMs = 5 * 60_000;
+/** And so often at first about one without a process, then half as often each time: it may be down for days. */
+const firstPauseMs = 3000;
 
 /** One program of a live run. */
 interface Counted {
@@ -20,6 +22,9 @@ interface CountedRun {
   since: string | undefined;
   /** By `elapsed`: when supervisord is asked again although all known processes run. */
   next: number;
+  /** How long a program without a process is not asked about, and by `elapsed` until when. */
+  pause: number;
+  paused: number;
 }
 
 export interface RestartsView {
@@ -46,10 +51,14 @@ export class Restarts {
     const counted = this.#of(app, run);
     if (counted === undefined) return;
     const pids = [...counted.programs.values()].map(({ pid }) => pid);
-    if (clock.elapsed() < counted.next && (await system.running(pids))) return;
+    const now = clock.elapsed();
+    if (now < ((await system.running(pids)) ? counted.next : counted.paused)) return;
     const programs = await this.#ask(app, counted.run).catch(() => undefined);
     if (programs === undefined) return;
-    counted.next = clock.elapsed() + askMs;
+    const isDown = programs.some(({ pid }) => pid === 0);
+    counted.pause = isDown ? Math.min(Math.max(counted.pause * 2, firstPauseMs), askMs) : 0;
+    counted.paused = now + counted.pause;
+    counted.next = now + askMs;
     for (const program of programs) note(counted, program);
   }
 
@@ -73,7 +82,7 @@ export class Restarts {
       return undefined;
     }
     const since = this.#apps.has(app) ? undefined : new Date(this.#ports.clock.now()).toISOString();
-    const counted = { run, programs: new Map<string, Counted>(), since, next: 0 };
+    const counted = { run, programs: new Map<string, Counted>(), since, next: 0, pause: 0, paused: 0 };
     this.#apps.set(app, counted);
     return counted;
   }

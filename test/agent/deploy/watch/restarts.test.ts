@@ -44,13 +44,14 @@ test("each program that has another process than before was restarted", async ()
 });
 
 test("one that waits for its next try is counted when that has begun", async () => {
-  const { host, restarts } = twoRuns();
+  const { host, time, restarts } = twoRuns();
   await restarts.look("shop", v1);
   host.processStates.set(`${v1} worker`, "BACKOFF");
   await restarts.look("shop", v1);
   expect(counted(restarts, v1)).toMatchObject({ "worker-0": 0 });
   host.processStates.delete(`${v1} worker`);
   host.restarts.set(`${v1} worker`, 1);
+  time.elapsed += 3000;
   await restarts.look("shop", v1);
   expect(counted(restarts, v1)).toMatchObject({ "worker-0": 1 });
 });
@@ -66,6 +67,18 @@ test("supervisord is asked once while all run, and again when a process is gone 
   time.elapsed += 301_000;
   await restarts.look("shop", v1);
   expect(questions.length).toBe(3);
+});
+
+test("about a program that stays without a process supervisord is asked ever more rarely, and it is counted when it comes", async () => {
+  const { host, time, questions, restarts } = twoRuns();
+  await restarts.look("shop", v1);
+  host.processStates.set(`${v1} worker`, "FATAL");
+  for (; time.elapsed < 3_600_000; time.elapsed += 3000) await restarts.look("shop", v1);
+  expect(questions.length).toBeLessThan(25);
+  host.processStates.delete(`${v1} worker`);
+  host.restarts.set(`${v1} worker`, 1);
+  for (let look = 0; look < 101; look++, time.elapsed += 3000) await restarts.look("shop", v1);
+  expect(counted(restarts, v1)).toMatchObject({ "worker-0": 1 });
 });
 
 test("a new live run starts at none, and only one that was live before this agent says since when it is counted", async () => {
