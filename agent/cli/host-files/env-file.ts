@@ -44,7 +44,7 @@ export async function envFileOf(places: Places, app: string): Promise<EnvFile> {
   return { path, user: isRoot ? await idOf(user) : undefined };
 }
 
-/** @throws CutoverError host_settings_invalid: of a user that nobody knows nothing can be told */
+/** @throws CutoverError host_settings_invalid if the host has no such user */
 async function idOf(user: string): Promise<number> {
   const ids = await userIds(user);
   if (ids !== undefined) return ids.uid;

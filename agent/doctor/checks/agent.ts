@@ -21,7 +21,6 @@ function runs({ agent, version }: Pick<HostFacts, "agent" | "version">): Finding
   if ("failure" in agent) {
     const { failure, said } = agent;
     const why = "nginx serves the sites without it, but nobody can deploy, roll back or see the status.";
-    const why78 = `${why} systemd does not start it again by itself.`;
     return [
       said === undefined
         ? error("agent", {
@@ -29,7 +28,7 @@ function runs({ agent, version }: Pick<HostFacts, "agent" | "version">): Finding
             fix: "`systemctl status cutover-agent` says why it stopped, and what to correct in agent.yml if that is why. Then start it: `systemctl start cutover-agent`.",
           })
         : error("agent", {
-            ...{ what: `The agent has stopped: ${said}`, why: why78 },
+            ...{ what: `The agent has stopped: ${said}`, why: `${why} systemd does not start it again by itself.` },
             fix: "Correct that, then start it: `systemctl restart cutover-agent`. `systemctl status cutover-agent` has all that it said.",
           }),
     ];
