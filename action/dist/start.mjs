@@ -45904,7 +45904,7 @@ const largest$1 = 16777216;
 const program$1 = hash("sha256", pythonProgram, "hex");
 /**
 * What Python found in the files of earlier jobs, in the project's cache directory. Whoever can write into a cache of the
-* workflow can put anything there, so it decides nothing: see `scannedProject`. A cache that cannot be used is as good as none.
+* workflow can put anything there, so it stops no job: see `faultsOf` in check-project.ts. A cache that cannot be used is as good as none.
 */
 var ScanCache = class {
 	#project;

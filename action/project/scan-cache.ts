@@ -36,7 +36,7 @@ const program = hash("sha256", pythonProgram, "hex");
 
 /**
  * What Python found in the files of earlier jobs, in the project's cache directory. Whoever can write into a cache of the
- * workflow can put anything there, so it decides nothing: see `scannedProject`. A cache that cannot be used is as good as none.
+ * workflow can put anything there, so it stops no job: see `faultsOf` in check-project.ts. A cache that cannot be used is as good as none.
  */
 export class ScanCache {
   readonly #project: string;
