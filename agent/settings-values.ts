@@ -41,7 +41,12 @@ export const publicPage = z.strictObject({
     .describe(
       "For a page that anybody may read, behind your nginx: an address of this host itself, such as `127.0.0.1:7081`. See [for everybody](ui/README.md#for-everybody-read-only).",
     ),
-  apps: z.array(appName).min(1).max(100).describe("The apps that it shows: `[shop]`."),
+  apps: z
+    .array(appName)
+    .min(1)
+    .max(100)
+    .refine((apps) => new Set(apps).size === apps.length, "each app once")
+    .describe("The apps that it shows: `[shop]`."),
 });
 
 /** Who gets a message when a deployment has ended. */

@@ -3,9 +3,10 @@ import type { Config } from "./config.ts";
 import { parseSource } from "./dependencies/form.ts";
 import { readDependencies } from "./dependencies/read-dependencies.ts";
 import { parseRequirement } from "./dependencies/requirement.ts";
+import { parseToml } from "./dependencies/values.ts";
 import { hasServer } from "./detect/server-choice.ts";
 import { type EnvValues, reservedNames } from "./env-file.ts";
-import { CutoverError } from "./errors.ts";
+import { asCutoverError, CutoverError } from "./errors.ts";
 import { type ProjectFiles, requirementNames } from "./project-clues.ts";
 import { commandFaults } from "./project-commands.ts";
 import { projectHints } from "./project-hints.ts";
@@ -35,6 +36,7 @@ export function projectFaults(config: Config, project: Project): ProjectFault[] 
     ...commandFaults(config, project).map(({ path, message }) => error(path, message)),
     ...staticFaults(config, project),
     ...requirementsFaults(config, project),
+    ...unreadableToml(config, project),
     ...celeryFaults(config, project),
     ...pythonFaults(config, project),
     ...configFileFaults(config, project),
@@ -154,6 +156,19 @@ function dependencyFaults(requirements: string, project: Project): ProjectFault[
   } catch (thrown) {
     if (!(thrown instanceof CutoverError)) throw thrown;
     return [error(path, [thrown.message, thrown.fix].filter(Boolean).join(" "))];
+  }
+}
+
+/** Nothing that it says counts then. If it is what is installed, that is an error already. */
+function unreadableToml({ python }: Config, project: Project): ProjectFault[] {
+  const file = "pyproject.toml";
+  const text = parseSource(python.requirements).file === file ? undefined : project.read(file);
+  if (text === undefined) return [];
+  try {
+    parseToml(text, file);
+    return [];
+  } catch (thrown) {
+    return [warning(["python", "requirements"], `${asCutoverError(thrown).message} Nothing in it counts.`)];
   }
 }
 

@@ -29611,7 +29611,7 @@ function isTable(value) {
 function valueAt$1(value, ...path) {
 	return path.reduce((each, key) => isTable(each) ? each[key] : void 0, value);
 }
-/** The value of a TOML text; undefined if the text is not TOML. Whoever needs the file says that it is wrong. */
+/** The value of a TOML text; undefined if the text is not TOML. `check` says what is wrong with it. */
 function tomlValue(text) {
 	try {
 		return parse$4(text);
@@ -29681,7 +29681,7 @@ const hosts = [
 ];
 const serving = /^(?:serve|server|run|runserver|run-server|start|web|webserver|ui|api|http)$/;
 const servers$1 = /^(?:uvicorn|gunicorn|waitress|hypercorn|granian|wsgiref|http\.server|socketserver|aiohttp\.web|tornado|gevent\.pywsgi|cheroot|cherrypy|bottle|flask|fastapi|starlette|quart|litestar|sanic|falcon|dash)(?:\.|$)/;
-const most$2 = 80;
+const most$3 = 80;
 /** Programs of the project's own that take a port: they serve by themselves, as tools do. */
 function ownCommands(sources) {
 	const all = programsOf$1(sources).flatMap((program) => {
@@ -29769,7 +29769,7 @@ function programsOf$1(sources) {
 /** The file and what it imports of its own package, as deep as that goes. */
 function reachedFrom(file, { modules }) {
 	const found = [file];
-	for (let index = 0; index < found.length && found.length < most$2; index++) {
+	for (let index = 0; index < found.length && found.length < most$3; index++) {
 		const module = modules.module(found[index] ?? "");
 		if (module === void 0) continue;
 		for (const name of [...Object.values(module.imports), ...module.star]) {
@@ -30267,12 +30267,16 @@ const empty = {
 };
 /** A chain of names longer than this is a circle, or nobody's. */
 const longest$1 = 8;
+/** So many assignments are compared, and names followed, in all: who wrote the files may want that it never ends. */
+const most$2 = 2e7;
+const perName = 50;
 /** What takes an application and is none. */
 const extensions = /(?:^|\.)(?:\w*(?:Group|Manager|Client|Extension|Toolbar|Instrumentator|Instrumentor)|Migrate|SQLAlchemy|MongoEngine|PyMongo|SocketIO|Sock|Api|CORS|Bcrypt|Babel|Bootstrap\d?|Mail|Admin|Limiter|Cache|Moment|CSRFProtect|Celery|JWT|Compress|Talisman|Session|Marshmallow|OAuth|Swagger|FlaskRedis|(?:HTTP|WSGI)?Server|Config)$/;
 /** The modules of a project, and what their names mean: names are followed from module to module. */
 var PythonModules = class {
 	scan;
 	#files;
+	#left = most$2;
 	#byName = /* @__PURE__ */ new Map();
 	constructor(files) {
 		this.#files = files;
@@ -30317,7 +30321,8 @@ var PythonModules = class {
 	/** What `name` in a file is; undefined if its text does not show it. */
 	meaning(file, name, depth = 0) {
 		const module = this.scan.modules[file];
-		if (module === void 0 || depth > longest$1) return void 0;
+		if (module === void 0 || depth > longest$1 || this.#left < 0) return void 0;
+		this.#left -= perName + module.assigned.length;
 		const made = module.functions.find((each) => each.name === name);
 		if (made !== void 0) return this.#ofFunction(file, made, depth);
 		for (const { value } of module.assigned.filter((each) => each.name === name).toReversed()) {
@@ -43493,9 +43498,10 @@ function fromShellScripts(sources) {
 	}, sources)));
 }
 function firstThatServes(found) {
-	return found.filter(({ servers }) => servers.length > 0).slice(0, 1).map(({ servers }) => ({
+	return found.filter(({ servers }) => servers.length > 0).slice(0, 1).map(({ servers, release }) => ({
 		...none$1,
-		servers
+		servers,
+		...release !== void 0 && { release }
 	}));
 }
 // shared/detect/sources/settings-files.ts
@@ -44450,6 +44456,7 @@ function projectFaults(config, project) {
 		...commandFaults(config, project).map(({ path, message }) => error(path, message)),
 		...staticFaults(config, project),
 		...requirementsFaults(config, project),
+		...unreadableToml(config, project),
 		...celeryFaults(config, project),
 		...pythonFaults(config, project),
 		...configFileFaults(config, project),
@@ -44569,6 +44576,18 @@ function dependencyFaults(requirements, project) {
 	} catch (thrown) {
 		if (!(thrown instanceof CutoverError)) throw thrown;
 		return [error(path, [thrown.message, thrown.fix].filter(Boolean).join(" "))];
+	}
+}
+/** Nothing that it says counts then. If it is what is installed, that is an error already. */
+function unreadableToml({ python }, project) {
+	const file = "pyproject.toml";
+	const text = parseSource(python.requirements).file === file ? void 0 : project.read(file);
+	if (text === void 0) return [];
+	try {
+		parseToml(text, file);
+		return [];
+	} catch (thrown) {
+		return [warning(["python", "requirements"], `${asCutoverError(thrown).message} Nothing in it counts.`)];
 	}
 }
 /** The hosts run what `python.version` says, whatever the project requires. */

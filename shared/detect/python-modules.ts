@@ -19,6 +19,9 @@ export interface Located {
 const empty: PythonScan = { modules: {}, skipped: [], complete: true };
 /** A chain of names longer than this is a circle, or nobody's. */
 const longest = 8;
+/** So many assignments are compared, and names followed, in all: who wrote the files may want that it never ends. */
+const most = 20_000_000;
+const perName = 50;
 
 /** What takes an application and is none. */
 const extensions =
@@ -28,6 +31,7 @@ const extensions =
 export class PythonModules {
   readonly scan: PythonScan;
   readonly #files: ProjectFiles;
+  #left = most;
   readonly #byName = new Map<string, [file: string, module: PythonModule]>();
 
   constructor(files: ProjectFiles) {
@@ -76,7 +80,8 @@ export class PythonModules {
   /** What `name` in a file is; undefined if its text does not show it. */
   meaning(file: string, name: string, depth = 0): Meaning | undefined {
     const module = this.scan.modules[file];
-    if (module === undefined || depth > longest) return undefined;
+    if (module === undefined || depth > longest || this.#left < 0) return undefined;
+    this.#left -= perName + module.assigned.length;
     const made = module.functions.find((each) => each.name === name);
     if (made !== undefined) return this.#ofFunction(file, made, depth);
     // The last assignment counts, such as `app = ProxyFix(app)`; if that says nothing, the one before.

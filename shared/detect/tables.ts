@@ -12,7 +12,7 @@ export function valueAt(value: unknown, ...path: string[]): unknown {
   return path.reduce<unknown>((each, key) => (isTable(each) ? each[key] : undefined), value);
 }
 
-/** The value of a TOML text; undefined if the text is not TOML. Whoever needs the file says that it is wrong. */
+/** The value of a TOML text; undefined if the text is not TOML. `check` says what is wrong with it. */
 export function tomlValue(text: string): unknown {
   try {
     return parse(text);

@@ -124,21 +124,24 @@ async function readIfThere(directory: OwnerDirectory, name: string, user: number
   }
 }
 
+/** How long a command waits for another one, in milliseconds. */
+const longestMs = 20_000;
+
 /** The temporary file is also the lock: it exists for milliseconds, unless a command was killed in between. */
 async function openExclusively(temporary: string) {
-  for (let waited = 0; ; waited += 50) {
+  for (let waited = 0; waited < longestMs; waited += 50) {
     try {
       return await open(temporary, "wx", 0o600);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-      const age = await lstat(temporary).then(
-        ({ mtimeMs }) => Date.now() - mtimeMs,
-        () => 0,
-      );
+      const entry = await lstat(temporary).catch(() => undefined);
+      if (entry?.isDirectory() === true) throw Object.assign(new Error("a directory"), { code: "EISDIR" });
+      const age = entry === undefined ? 0 : Date.now() - entry.mtimeMs;
       if (age > 10_000 || waited > 10_000) await rm(temporary, { force: true });
       await sleep(50);
     }
   }
+  throw Object.assign(new Error("the lock is taken"), { code: "EAGAIN" });
 }
 
 function openQuote(file: string): CutoverError {
@@ -152,11 +155,19 @@ function openQuote(file: string): CutoverError {
   );
 }
 
+const fixes: Record<string, string> = {
+  ENOENT: "Make its directory, or correct `env_file` in the app's file.",
+  ENOSPC: "Make room on that disk, and run it again.",
+  EROFS: "That disk may only be read: choose another `env_file` in the app's file.",
+  EISDIR: "A directory is in its place, or in that of its `.tmp`: remove it, and run it again.",
+  EAGAIN: "Its `.tmp` comes again and again: somebody else makes it. End that, and run it again.",
+};
+
 function unwritable(file: string, cause: unknown): CutoverError {
   const why = (cause as NodeJS.ErrnoException).code ?? "unknown reason";
   return new CutoverError("host_settings_invalid", `${basename(file)} in ${dirname(file)} cannot be changed: ${why}.`, {
     unchanged: "The app's environment is as it was.",
-    fix: "Run it as root, or as the user of the embedded agent.",
+    fix: fixes[why] ?? "Run it as root, or as the user of the embedded agent.",
     // Without the cause, which may quote a value.
   });
 }

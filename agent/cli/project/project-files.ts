@@ -8,7 +8,7 @@ type Line = [text: string, comment?: string];
 /** cutover.yml, with a comment on each line. */
 export function renderCutoverYml(plan: Plan): string {
   const lines: Line[] = [
-    [`app: ${plan.app}`, "its name on the hosts: `cutover app add` there"],
+    [`app: ${scalar(plan.app)}`, "its name on the hosts: `cutover app add` there"],
     ...serverLines(plan),
     ...pythonLines(plan),
     ...staticLines(plan),

@@ -42,12 +42,14 @@ export async function withLess<T>(
       const has = leaveOut && (await present());
       if (code === undefined || leaveOut === undefined || has === undefined) throw thrown;
       left.add(code);
-      less = leaveOut(less, has);
+      const without = leaveOut(less, has);
+      if (without === undefined) throw thrown;
+      less = without;
     }
   }
 }
 
-const forbidden: Partial<Record<ErrorCode, (wish: Wish, present: Present) => Wish>> = {
+const forbidden: Partial<Record<ErrorCode, (wish: Wish, present: Present) => Wish | undefined>> = {
   domain_taken: withoutNames,
   domain_not_allowed: withoutNames,
   listen_not_allowed: withoutAddresses,
@@ -79,10 +81,12 @@ function withoutAddresses({ settings, request }: Wish): Wish {
   };
 }
 
-function withoutCertificate(wish: Wish, { tls }: Present): Wish {
+/** A site that has nothing but TLS goes on as it is: without it nobody would reach it. */
+function withoutCertificate(wish: Wish, { tls }: Present): Wish | undefined {
   if (tls !== undefined) return { ...wish, settings: { ...wish.settings, tls } };
   const { settings, request } = withoutAddresses(wish);
   const open = settings.listen.filter((address) => !isSecure(address));
+  if (open.length === 0) return undefined;
   return {
     settings: { ...settings, listen: open },
     request: changed(request, ({ preview, ...site }) => ({

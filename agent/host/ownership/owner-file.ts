@@ -71,7 +71,8 @@ export async function inOwnerDirectory<T>(
     if (user !== undefined && uid !== user) {
       await assertWay(dirname(named), uid, user);
       await assertWay(named, uid, user).catch((thrown: NodeJS.ErrnoException) => {
-        if (thrown.code !== "ENOENT") throw thrown;
+        // What is not there yet leads nowhere else.
+        if (thrown.code !== "ENOENT" || file !== named) throw thrown;
       });
     }
     return await use({ at: (name) => `/proc/self/fd/${opened.fd}/${name}`, uid, gid });

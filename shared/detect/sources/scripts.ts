@@ -40,8 +40,11 @@ export function fromShellScripts(sources: Sources): Findings[] {
 }
 
 function firstThatServes(found: Findings[]): Findings[] {
-  return found
-    .filter(({ servers }) => servers.length > 0)
-    .slice(0, 1)
-    .map(({ servers }) => ({ ...none, servers }));
+  return (
+    found
+      .filter(({ servers }) => servers.length > 0)
+      .slice(0, 1)
+      // What prepares the database stands before it, as in a container's command.
+      .map(({ servers, release }) => ({ ...none, servers, ...(release !== undefined && { release }) }))
+  );
 }

@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { certificateFacts } from "../../../agent/doctor/facts/certificates.ts";
 import { webhookFileFacts } from "../../../agent/doctor/facts/webhooks.ts";
-import { isRootsAlone } from "../../../agent/host/ownership/owner-file.ts";
+import { inOwnerDirectory, isRootsAlone } from "../../../agent/host/ownership/owner-file.ts";
 import { agentSettingsSchema } from "../../../agent/settings.ts";
 import { makeBundle } from "../../fixtures/bundle.ts";
 import { HelperHost, type Talk } from "../../harness/helper-host.ts";
@@ -146,6 +146,19 @@ describe("a file of secrets in a directory of the app's user", () => {
     symlinkSync(others, join(open, "link"));
     expect(await isRootsAlone(join(open, "link"))).toBe(false);
   });
+});
+
+test("nothing is written to where a link led that is there only for a moment", async () => {
+  const shared = join(host.directory, "shared");
+  mkdirSync(shared);
+  chmodSync(shared, 0o1777);
+  // The link was there when its end was looked up, and is gone when the way is looked at.
+  const place = { file: others, named: join(shared, "shop.env") };
+  const used: string[] = [];
+  await expect(inOwnerDirectory(place, app.uid, async ({ at }) => used.push(at("other.env")))).rejects.toThrow(
+    "ENOENT",
+  );
+  expect(used).toEqual([]);
 });
 
 test("a link of root's leads to a file of root's", async () => {

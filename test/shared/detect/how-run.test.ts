@@ -194,3 +194,26 @@ test("the name of a setting is no log file", () => {
   };
   expect(projectOf(files).writes?.()).toEqual([]);
 });
+
+test.each([
+  ["start.sh", "#!/bin/sh\nalembic upgrade head\nexec uvicorn main:app\n"],
+  ["Makefile", "run:\n\talembic upgrade head && uvicorn main:app\n"],
+])("what prepares the database in %s before the server is the release command", (file, text) => {
+  const found = survey(
+    projectOf({
+      [file]: text,
+      "requirements.txt": "fastapi\nuvicorn\nalembic\n",
+      "main.py": "from fastapi import FastAPI\napp = FastAPI()\n",
+    }),
+  );
+  expect(found.detection).toMatchObject({ found: true, server: { kind: "uvicorn", app: "main:app" } });
+  expect(found.release).toMatchObject({ command: "alembic upgrade head" });
+});
+
+test("modules that all import all names of each other come to an end", () => {
+  const names = Array.from({ length: 60 }, (_, index) => `part${index}`);
+  const imports = names.map((name) => `from ${name} import *\n`).join("");
+  const parts = Object.fromEntries(names.map((name) => [`${name}.py`, imports]));
+  const files = { ...parts, "main.py": `${imports}app = application\n`, "requirements.txt": "flask\n" };
+  expect(detectKind(projectOf(files))).toMatchObject({ found: false });
+}, 30_000);

@@ -157,3 +157,22 @@ test.runIf(process.geteuid?.() === 0)("root leaves the file to the user of the e
   await host.run(["env", "set", "shop", "A=1"]);
   expect(await stat(file)).toMatchObject({ uid: 65534, gid: 65534 });
 });
+
+test.each([
+  ["a directory that is not there", "gone/shop.env", undefined, /cannot be changed: ENOENT/, /^Make its directory/],
+  [
+    "a directory in the place of its .tmp",
+    "shop.env",
+    "shop.env.tmp",
+    /cannot be changed: EISDIR/,
+    /^A directory is in its place/,
+  ],
+])("set says what to do about %s", async (_, named, made, message, fix) => {
+  await writeFile(host.path("etc/apps/shop.yml"), `env_file: ${named}\n`);
+  if (made !== undefined) await mkdir(host.path("etc/apps", made));
+  const { exit, err } = await host.run(["env", "set", "shop", "A=1", "--json"]);
+  expect([exit, JSON.parse(err)]).toEqual([
+    1,
+    expect.objectContaining({ detail: expect.stringMatching(message), fix: expect.stringMatching(fix) }),
+  ]);
+});

@@ -43,6 +43,23 @@ test("init writes two files that check finds good, and says what comes next", as
   });
 });
 
+test.each(["2048", "06", "1e3", "0x1f", "true", "null"])("a folder named %s is a name, not a number", async (name) => {
+  const { exit } = await host.run(["init", shop, "--name", name]);
+  const checked = await host.run(["check", join(shop, "cutover.yml")]);
+  expect([exit, checked.exit, checked.out]).toEqual([0, 0, expect.stringContaining(`is good: ${name} on gunicorn.`)]);
+});
+
+test.each([
+  ["a list that does not end", '[project]\ndependencies = ["django",\n'],
+  ["a key given twice", '[project]\nname = "a"\nname = "b"\n'],
+])("check says of a pyproject.toml with %s that nothing in it counts", async (_, text) => {
+  await writeFile(join(shop, "pyproject.toml"), text);
+  await host.run(["init", shop]);
+  const checked = await host.run(["check", join(shop, "cutover.yml")]);
+  expect(checked.exit).toBe(0);
+  expect(`${checked.out}${checked.err}`).toMatch(/pyproject\.toml cannot be read: .*\. Nothing in it counts/);
+});
+
 test.each([
   ["https://github.com/acme/shop.git", "acme/shop"],
   ["git@github.com:acme/shop.git", "acme/shop"],

@@ -139,6 +139,19 @@ test("n48: a way back has the certificate that nginx has, if the host's file no 
   expect((await ask(host.port)).text).toBe("older");
 });
 
+test("n48: without its certificate a site that has TLS alone goes on as it is", async () => {
+  const host = await secureHost();
+  const listen = [`127.0.0.1:${host.securePort} ssl`];
+  host.allow({ listen, tls: host.tls });
+  await host.serve({ site: { balance: "ip_hash" } }, [await backend(saying("now"))]);
+  rmSync(host.tls.key);
+  host.allow({ listen });
+  const shares = [{ run: "old", instances: [await backend(saying("old"))], slots: 60 }];
+  const back = host.traffic.route("shop", { main: { config: testConfig(), shares }, preview: null, keepNames: true });
+  await expect(back).rejects.toMatchObject({ code: "certificate_missing" });
+  expect((await ask(host.securePort, "/", { secure: true })).text).toBe("now");
+});
+
 test("a certificate that is none: nginx refuses it, and what was there goes on", async () => {
   const host = await secureHost();
   const plain = { site: { listen: [`127.0.0.1:${host.port}`] } };
