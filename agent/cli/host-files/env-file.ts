@@ -134,14 +134,18 @@ async function openExclusively(temporary: string) {
       return await open(temporary, "wx", 0o600);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-      const entry = await lstat(temporary).catch(() => undefined);
-      if (entry?.isDirectory() === true) throw Object.assign(new Error("a directory"), { code: "EISDIR" });
-      const age = entry === undefined ? 0 : Date.now() - entry.mtimeMs;
-      if (age > 10_000 || waited > 10_000) await rm(temporary, { force: true });
+      if (waited > 10_000 || (await isLeft(temporary))) await rm(temporary, { force: true });
       await sleep(50);
     }
   }
   throw Object.assign(new Error("the lock is taken"), { code: "EAGAIN" });
+}
+
+/** Whether a command that was killed has left it. @throws Error EISDIR if it can be nobody's lock */
+async function isLeft(temporary: string): Promise<boolean> {
+  const entry = await lstat(temporary).catch(() => undefined);
+  if (entry?.isDirectory() === true) throw Object.assign(new Error("a directory"), { code: "EISDIR" });
+  return entry !== undefined && Date.now() - entry.mtimeMs > 10_000;
 }
 
 function openQuote(file: string): CutoverError {

@@ -37,16 +37,23 @@ export async function withLess<T>(
     try {
       return await write(less);
     } catch (thrown) {
-      const code = thrown instanceof CutoverError && !left.has(thrown.code) ? thrown.code : undefined;
-      const leaveOut = code && forbidden[code];
-      const has = leaveOut && (await present());
-      if (code === undefined || leaveOut === undefined || has === undefined) throw thrown;
-      left.add(code);
-      const without = leaveOut(less, has);
+      if (!(thrown instanceof CutoverError) || left.has(thrown.code)) throw thrown;
+      left.add(thrown.code);
+      const without = await lessOf(less, thrown.code, present);
       if (without === undefined) throw thrown;
       less = without;
     }
   }
+}
+
+async function lessOf(
+  wish: Wish,
+  code: ErrorCode,
+  present: () => Promise<Present | undefined>,
+): Promise<Wish | undefined> {
+  const leaveOut = forbidden[code];
+  const has = leaveOut && (await present());
+  return has && leaveOut?.(wish, has);
 }
 
 const forbidden: Partial<Record<ErrorCode, (wish: Wish, present: Present) => Wish | undefined>> = {
