@@ -206,7 +206,23 @@ async function unsettled(host: TortureHost): Promise<string> {
   return JSON.stringify({ at: journal?.deployment.state, attempts: journal?.attempts, held, warm });
 }
 
+/**
+ * How long a look at the host is repeated if it finds something: the agent may be writing a file, or removing a release, while
+ * the test looks. What is left over is there in the last look too.
+ */
+const lookAgainMs = 5000;
+
 async function atRest(host: TortureHost, { pruned = true } = {}): Promise<string[]> {
+  const deadline = performance.now() + lookAgainMs;
+  let left = await leftAtRest(host, pruned);
+  while (left.length > 0 && performance.now() < deadline) {
+    await sleep(200);
+    left = await leftAtRest(host, pruned);
+  }
+  return left;
+}
+
+async function leftAtRest(host: TortureHost, pruned: boolean): Promise<string[]> {
   const left = await leftovers(host, { pruned });
   const { live, staged } = await host.state();
   const serves = await releaseOf(host.site).catch((error: Error) => error.message);
