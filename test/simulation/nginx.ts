@@ -104,6 +104,8 @@ export class NginxDaemon {
   crash(staysInFile: boolean): void {
     this.master = 0;
     if (!staysInFile) this.pidFile = 0;
+    // Whoever was in the middle of an upload to one of them is not sent on by it.
+    for (const worker of this.workers) worker.serving = false;
     this.workers = [];
     this.#asked = false;
     this.#askedFor = new Set();

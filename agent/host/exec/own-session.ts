@@ -32,6 +32,13 @@ export async function ownSession(request: SessionRequest, env: Record<string, st
   return request.terminal ? byScript(request, env) : byProcess(request, env);
 }
 
+/**
+ * systemd-run of Debian 12 (252) asks the kernel whether the terminal has more output as soon as the unit has ended, and does
+ * not see what the kernel still passes on: one short command in thirty showed nothing. So the unit ends a moment after the
+ * command. The shell outlives the signals that the terminal or `systemctl kill` sends to all, and has the command's exit code.
+ */
+const endsLater = 'trap : HUP INT QUIT TERM; "$@"; code=$?; sleep 0.2; exit "$code"';
+
 /** A unit of its own: systemd starts it, so it inherits nothing, and nothing of it is left when it ends. */
 export function bySystemd({ app, uid, gid, words, terminal }: SessionRequest, env: Record<string, string>): Session {
   const unit = `cutover-exec-${randomBytes(8).toString("hex")}.service`;
@@ -44,6 +51,7 @@ export function bySystemd({ app, uid, gid, words, terminal }: SessionRequest, en
       `--unit=${unit}`,
       ...properties.map((each) => `--property=${each}`),
       "--",
+      ...(terminal ? ["/bin/sh", "-c", endsLater, "sh"] : []),
       ...words,
     ],
     env,
