@@ -97,6 +97,12 @@ const agentSettings = z.strictObject({
         .default("/var/log/nginx")
         .describe("Where each app gets its access log and its error log. It must exist."),
       group: z.string().default("www-data").describe("The group of nginx's workers, which must reach the sockets."),
+      http3: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Sites with TLS speak HTTP/3 as well, if nginx does: see [HTTP/3](host/nginx/README.md#http3) for what the host needs.",
+        ),
     })
     .prefault({}),
   python_path: z

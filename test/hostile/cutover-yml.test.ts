@@ -62,6 +62,7 @@ function nginxTexts(config: Config): string {
     front: { trusted: [], proxyProtocol: [] },
     access: undefined,
     passes: false,
+    http3: false,
     drainPath: undefined,
   };
   const permitted = { tls: undefined, acmeChallenge: undefined };

@@ -12,7 +12,7 @@ export function describeLabs(title: string, tests: (debian: Debian) => void): vo
   for (const debian of eachDebian()) describeOn(debian, `${title}, Debian ${debian.version}`, () => tests(debian));
 }
 
-function describeOn(debian: Debian, title: string, tests: () => void): void {
+export function describeOn(debian: Debian, title: string, tests: () => void): void {
   const reason = labImpossible(debian);
   if (reason === undefined || process.env.CI === "true") describe(title, tests);
   else describe.skip(`${title} (left out: ${reason})`, tests);

@@ -1,5 +1,6 @@
 import type { Config } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
+import { isSecure } from "../../host-policy.ts";
 import type { AgentSettings } from "../../settings.ts";
 import type { AppFacts, HostFacts } from "../facts/facts.ts";
 import { error, type Finding } from "../finding.ts";
@@ -25,7 +26,12 @@ const needs: Need[] = [
   {
     what: "ngx_http_ssl_module, for addresses with ssl",
     lacks: notWith("--with-http_ssl_module"),
-    neededBy: ({ settings }) => settings?.listen.some((address) => String(address).endsWith(" ssl")) ?? false,
+    neededBy: ({ settings }) => settings?.listen.some(isSecure) ?? false,
+  },
+  {
+    what: "ngx_http_v3_module, for nginx.http3 in agent.yml",
+    lacks: notWith("--with-http_v3_module"),
+    neededBy: ({ settings }, { nginx }) => nginx.http3 && (settings?.listen.some(isSecure) ?? false),
   },
   {
     what: "ngx_http_realip_module, for trusted_proxies in agent.yml",

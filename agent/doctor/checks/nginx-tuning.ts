@@ -1,7 +1,7 @@
 import { milliseconds } from "../../../shared/duration.ts";
 import type { HostFacts } from "../facts/facts.ts";
 import { type Finding, warning } from "../finding.ts";
-import { settingOf } from "../nginx-config.ts";
+import { find, settingOf } from "../nginx-config.ts";
 
 /** What stays in the owner's nginx.conf and costs visitors something there. What sites set themselves is not asked. */
 
@@ -86,6 +86,21 @@ const advice: ((facts: HostFacts) => Advice | undefined)[] = [
       what: `${reloads.map(({ app }) => app).join(", ")} has WebSockets and ports, and nginx no worker_shutdown_timeout.`,
       why: "Each deploy reloads nginx, and its old workers live as long as a visitor keeps a WebSocket open, each with all of its memory.",
       fix: `Write \`worker_shutdown_timeout 10m;\` at the top of ${nginx.main}, or \`bind: socket\` in cutover.yml, which needs no reload.`,
+    };
+  },
+  function quic({ nginx, settings, processors }) {
+    if (!settings.nginx.http3 || (settingOf(nginx.configuration, "worker_processes") ?? "1") === "1") return undefined;
+    const words = find(nginx.configuration, "listen").map(({ directive }) => directive.args);
+    const shared = words.filter((args) => args.includes("quic") && args.includes("reuseport")).map(([place]) => place);
+    const alone = words.flatMap(([place = "", ...rest]) =>
+      rest.includes("quic") && !shared.includes(place) ? [place] : [],
+    );
+    const [place] = alone;
+    if (place === undefined || processors === 1) return undefined;
+    return {
+      what: `HTTP/3 on ${[...new Set(alone)].join(", ")} has no \`reuseport\`, and nginx several workers.`,
+      why: "The packets of one connection then come to different workers, which drop them: visitors of HTTP/3 wait, and fall back.",
+      fix: `Write a server with \`listen ${place} quic reuseport;\` into one file of yours that nginx includes: agent/host/nginx/README.md has it whole, at "HTTP/3".`,
     };
   },
 ];

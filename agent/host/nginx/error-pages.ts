@@ -1,7 +1,7 @@
 import { join, posix } from "node:path";
 import { type Config, siteOf } from "../../../shared/config.ts";
 import type { Site } from "../../../shared/config-site.ts";
-import { headers, inRelease } from "./locations.ts";
+import { headers, inRelease, type OwnHeaders } from "./locations.ts";
 import { block, plain, quotedText } from "./values.ts";
 
 /** What a visitor sees while nothing answers, and while the site is closed. The status does not change. */
@@ -24,15 +24,15 @@ interface PageContext {
   releases: string[];
   /** The variable that is 1 while the site is closed for maintenance. */
   closed: string | undefined;
-  hsts: string | undefined;
+  own: OwnHeaders;
 }
 
 /** The locations of the error page. */
-export function errorPage(config: Config, { home, releases, closed, hsts }: PageContext): string[] {
+export function errorPage(config: Config, { home, releases, closed, own: sent }: PageContext): string[] {
   const site = siteOf(config);
   const common = [
     "default_type text/html;",
-    ...headers(site, hsts),
+    ...headers(site, sent),
     `add_header Retry-After ${plain(retrySeconds)} always;`,
   ];
   const own = block(`location ${ownPage}`, [

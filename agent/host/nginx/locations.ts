@@ -7,13 +7,15 @@ import { passedDirective, type Visitor, visitorHeaders } from "./front.ts";
 import type { Names } from "./names.ts";
 import { block, plain, quoted, quotedText, quotedWith } from "./values.ts";
 
-/**
- * A location with headers of its own loses those of its server, so they must be in both.
- * @param hsts the variable with Strict-Transport-Security; undefined if the site has none
- */
-export function headers({ add_header: all }: Site, hsts: string | undefined): string[] {
-  const lines = Object.entries(all).map(([name, value]) => `add_header ${plain(name)} ${quotedText(value)} always;`);
-  return hsts === undefined ? lines : [...lines, `add_header Strict-Transport-Security ${hsts} always;`];
+/** The headers that a site has from cutover, whatever its app says of them: by name, as nginx reads their values. */
+export type OwnHeaders = Readonly<Record<string, string>>;
+
+/** A location with headers of its own loses those of its server, so they must be in both. */
+export function headers({ add_header: all }: Site, own: OwnHeaders): string[] {
+  return [
+    ...Object.entries(all).map(([name, value]) => `add_header ${plain(name)} ${quotedText(value)} always;`),
+    ...Object.entries(own).map(([name, value]) => `add_header ${name} ${value} always;`),
+  ];
 }
 
 /**
@@ -50,14 +52,14 @@ export function expiresDirective(expires: string): string[] {
 interface ProxyContext {
   names: Names;
   visitor: Visitor;
-  hsts: string | undefined;
+  own: OwnHeaders;
   passes: boolean;
 }
 
 /** Passes requests to the instances, in the protocol that they speak. */
-export function proxyPass(config: Config, upstream: string, { names, visitor, hsts, passes }: ProxyContext): string[] {
+export function proxyPass(config: Config, upstream: string, { names, visitor, own, passes }: ProxyContext): string[] {
   const site = siteOf(config);
-  const hidden = hsts === undefined ? [] : ["Strict-Transport-Security"];
+  const hidden = Object.keys(own);
   return protocolOf(config.server) === "uwsgi"
     ? [
         `uwsgi_pass ${upstream};`,

@@ -8,7 +8,7 @@ import { acmeLocations, type ChallengeDirectories } from "./acme-locations.ts";
 import { errorPage, errorPages } from "./error-pages.ts";
 import { atLeast, type NginxFeatures } from "./features.ts";
 import { type Front, realIp, type Visitor } from "./front.ts";
-import { headers, proxyPass, sharedLocation } from "./locations.ts";
+import { headers, type OwnHeaders, proxyPass, sharedLocation } from "./locations.ts";
 import type { Names, Places } from "./names.ts";
 import { requestLog } from "./request-log.ts";
 import { appLocation, staticLocations } from "./static-locations.ts";
@@ -37,10 +37,11 @@ export interface ServerContext extends Places {
   front: Front;
   visitor: Visitor;
   access: Access;
-  /** The variable with Strict-Transport-Security; undefined if the site has none. */
-  hsts: string | undefined;
+  own: OwnHeaders;
   /** Whether requests are passed to peers as well. */
   passes: boolean;
+  /** Whether addresses with TLS speak HTTP/3 as well. */
+  http3: boolean;
   /** Where a load balancer asks whether the host takes visitors. */
   drainPath: DrainPath | undefined;
 }
@@ -77,7 +78,7 @@ function nameServers(context: ServerContext, main: MainServer, listen: ListenAdd
       ...listenDirectives(context, listen, from, tls),
       ...logDirectives(context.logDir, site, context.app, context.names),
       "server_tokens off;",
-      ...headers(site, context.hsts),
+      ...headers(site, context.own),
       ...(listen.every(isSecure) ? [] : acmeLocations(context.access, main)),
       "",
       ...block("location /", [`return 301 ${scheme}://${plain(target)}${port}$request_uri;`]),
@@ -100,7 +101,14 @@ function byProtocol<T>(context: ServerContext, listen: ListenAddress[], server: 
   return groups.filter((some) => some.length > 0).map(server);
 }
 
-function speaksProtocol({ front }: ServerContext, address: ListenAddress): boolean {
+/** HTTP/3 has no PROXY protocol: such an address gets its visitors from a balancer. */
+export function speaksQuic(context: Pick<ServerContext, "front" | "http3">, address: ListenAddress): boolean {
+  return context.http3 && isSecure(address) && !speaksProtocol(context, address);
+}
+
+const placeOf = (address: ListenAddress): string => String(address).split(" ")[0] ?? "";
+
+function speaksProtocol({ front }: Pick<ServerContext, "front">, address: ListenAddress): boolean {
   return front.proxyProtocol.includes(portOf(address));
 }
 
@@ -140,8 +148,8 @@ export function previewServer(shown: ServerContext, { config, tls }: PreviewServ
   const site = siteOf(config);
   // One with TLS waits for the first certificate.
   if (site.preview?.listen === undefined || (isSecure(site.preview.listen) && tls === undefined)) return [];
-  // Browsers would take it for the whole name, whatever the port.
-  const context = { ...shown, hsts: undefined };
+  // Browsers would take them for the whole name, whatever the port.
+  const context = { ...shown, own: {}, http3: false };
   const server = block("server", [
     ...listenDirectives(context, [site.preview.listen], [], tls),
     ...logDirectives(context.logDir, site, previewUpstream(context.app), context.names),
@@ -170,7 +178,7 @@ function redirectServer(
     ...listenDirectives(context, open, serverNames, tls),
     ...logDirectives(context.logDir, siteOf(config), context.app, context.names),
     "server_tokens off;",
-    ...headers(siteOf(config), context.hsts),
+    ...headers(siteOf(config), context.own),
     ...acmeLocations(context.access, main),
     "",
     ...block("location /", [`return 301 https://$host${httpsPort(secure)}$request_uri;`]),
@@ -195,15 +203,17 @@ function listenDirectives(
   // Since 1.25.1 it is a directive, before that a word of `listen`.
   const http2Directive = http2 && atLeast(nginx, 1, 25, 1);
   const lines = listen.map((address) => {
-    const [place = "", ssl] = String(address).split(" ");
     const words = [
-      plain(place),
+      plain(placeOf(address)),
       ...(isDefault ? ["default_server"] : []),
       ...(speaksProtocol(context, address) ? ["proxy_protocol"] : []),
-      ...(ssl === undefined ? [] : ["ssl", ...(http2 && !http2Directive ? ["http2"] : [])]),
+      ...(isSecure(address) ? ["ssl", ...(http2 && !http2Directive ? ["http2"] : [])] : []),
     ];
     return `listen ${words.join(" ")};`;
   });
+  const quic = listen
+    .filter((address) => speaksQuic(context, address))
+    .map((address) => [plain(placeOf(address)), ...(isDefault ? ["default_server"] : []), "quic"]);
   return [
     ...lines,
     `server_name ${isDefault ? "_" : serverNames.map(plain).join(" ")};`,
@@ -212,6 +222,7 @@ function listenDirectives(
       listen.some((address) => speaksProtocol(context, address)),
     ),
     ...(http2Directive ? ["http2 on;"] : []),
+    ...quic.map((words) => `listen ${words.join(" ")};`),
     ...(tls === undefined || !listen.some(isSecure)
       ? []
       : [
@@ -224,7 +235,7 @@ function listenDirectives(
   ];
 }
 
-function optionDirectives({ nginx, hsts }: ServerContext, config: Config): string[] {
+function optionDirectives({ nginx, own }: ServerContext, config: Config): string[] {
   const site = siteOf(config);
   return [
     `client_max_body_size ${plain(site.client_max_body_size)};`,
@@ -234,7 +245,7 @@ function optionDirectives({ nginx, hsts }: ServerContext, config: Config): strin
     ...(site.gzip === undefined ? [] : site.gzip ? gzip : ["gzip off;"]),
     // A reload closes idle connections; with this only those that have been idle for some time.
     ...(config.server.bind === "port" && atLeast(nginx, 1, 27, 4) ? ["keepalive_min_timeout 5s;"] : []),
-    ...headers(site, hsts),
+    ...headers(site, own),
   ];
 }
 
@@ -266,8 +277,8 @@ interface Served {
 
 function locations(context: ServerContext, config: Config, { upstream, releases, closed }: Served): string[] {
   const site = siteOf(config);
-  const { home, nginx, hsts, names } = context;
-  const files = { home, releases, site, nginx, hsts };
+  const { home, nginx, own, names } = context;
+  const files = { home, releases, site, nginx, own };
   const pass = (head: string) => [
     "",
     ...block(head, [
@@ -283,6 +294,6 @@ function locations(context: ServerContext, config: Config, { upstream, releases,
     ...config.shared.flatMap((one) => (one.url === undefined ? [] : ["", ...sharedLocation(context.home, one)])),
     ...(top?.fallback === undefined ? pass(`location ${top === undefined ? "/" : appLocation}`) : []),
     "",
-    ...errorPage(config, { home, releases, closed, hsts }),
+    ...errorPage(config, { home, releases, closed, own }),
   ];
 }

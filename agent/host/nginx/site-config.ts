@@ -1,13 +1,16 @@
 import { type Config, siteOf } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
+import { portOf } from "../../../shared/config-site.ts";
+import type { ListenAddress } from "../../../shared/config-values.ts";
 import { logBlocks } from "./access-log.ts";
 import type { NginxFeatures } from "./features.ts";
 import { type Front, frontMaps, passedMap, visitorOf } from "./front.ts";
+import type { OwnHeaders } from "./locations.ts";
 import { type Names, names, type Places } from "./names.ts";
 import { requestLogFormat } from "./request-log.ts";
-import { type MainServer, mainServers, type PreviewServer, previewServer } from "./server-block.ts";
+import { type MainServer, mainServers, type PreviewServer, previewServer, speaksQuic } from "./server-block.ts";
 import { ownUpstream, previewUpstream } from "./upstream-config.ts";
-import { block, plain, quoted } from "./values.ts";
+import { block, plain, quoted, quotedText } from "./values.ts";
 import { type Access, type DrainPath, hstsMap, limitZone } from "./visits.ts";
 
 /** What a site's text is made of. Rendering checks every value again. */
@@ -20,6 +23,8 @@ export interface SiteInput extends Places {
   access: Access;
   /** Whether the main upstream has peers. */
   passes: boolean;
+  /** Whether the host's owner wants HTTP/3. */
+  http3: boolean;
   /** Where a load balancer asks whether the host takes visitors. */
   drainPath: DrainPath | undefined;
 }
@@ -40,8 +45,13 @@ export function renderSite({ main, preview, ...given }: SiteInput): string | und
     own === null ? [] : previewChoice(known, own.config, { shown: preview?.config, usual: passes ? known.own : app });
   const visitor = visitorOf(front, known);
   const site = own === null ? undefined : siteOf(own.config);
-  const hsts = site?.hsts === undefined ? undefined : known.hsts;
-  const context = { ...given, names: known, visitor, hsts };
+  // HTTP/3 came with 1.25, and not every build has it: such a site does without.
+  const http3 = given.http3 && given.nginx.modules.has("http_v3_module");
+  const headers: OwnHeaders = {
+    ...(site?.hsts === undefined ? {} : { "Strict-Transport-Security": known.hsts }),
+    ...(own === null ? {} : altSvc(own.listen.filter((address) => speaksQuic({ front, http3 }, address)))),
+  };
+  const context = { ...given, http3, names: known, visitor, own: headers };
   const servers = [
     ...(own === null ? [] : mainServers({ ...context, chosen: choice.length > 0 }, own)),
     ...(preview === null ? [] : previewServer(context, preview)),
@@ -60,6 +70,13 @@ export function renderSite({ main, preview, ...given }: SiteInput): string | und
     ...servers,
   ];
   return `# Written by cutover. Changes are lost.\n${blocks.map((lines) => lines.join("\n")).join("\n\n")}\n`;
+}
+
+/** Tells browsers that the site speaks HTTP/3; on 443 if there are several addresses. They ask for it by TCP first. */
+function altSvc(listen: ListenAddress[]): OwnHeaders {
+  const ports = listen.map(portOf);
+  const port = ports.includes(443) ? 443 : ports[0];
+  return port === undefined ? {} : { "Alt-Svc": quotedText(`h3=":${port}"; ma=86400`) };
 }
 
 /** The Connection header for the instance: `upgrade` if the visitor asked for it, otherwise `close`. */

@@ -181,6 +181,7 @@ export class Sites {
       nginx: await this.#nginx.features(),
       front: { trusted: this.#settings.trusted_proxies, proxyProtocol: this.#settings.proxy_protocol },
       access: settings.access,
+      http3: this.#settings.nginx.http3,
       drainPath: drainPathOf(settings),
       passes: main !== null && peersOf(siteOf(main.config), settings).peers.length > 0,
     });

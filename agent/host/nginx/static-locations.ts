@@ -2,7 +2,7 @@ import { posix } from "node:path";
 import type { Config } from "../../../shared/config.ts";
 import type { Site } from "../../../shared/config-site.ts";
 import type { NginxFeatures } from "./features.ts";
-import { expiresDirective, headers, inRelease, onOff } from "./locations.ts";
+import { expiresDirective, headers, inRelease, type OwnHeaders, onOff } from "./locations.ts";
 import { block, quoted, quotedText } from "./values.ts";
 
 type Static = Config["static"][number];
@@ -18,7 +18,7 @@ interface Files {
   releases: string[];
   site: Site;
   nginx: NginxFeatures;
-  hsts: string | undefined;
+  own: OwnHeaders;
 }
 
 /**
@@ -30,7 +30,7 @@ export function staticLocations(entry: Static, index: number, files: Files): str
   const { expires, fallback } = entry;
   // A location of one file holds no other, and a link to a hashed name is in a page that changes with it.
   const immutable = entry.immutable && entry.url.endsWith("/");
-  const { home, releases, site, nginx, hsts } = files;
+  const { home, releases, site, nginx, own } = files;
   const name = (turn: number, kind: string) => `@cutover_static_${index}_${turn}${kind}`;
   const gzipStatic = entry.gzip_static || nginx.modules.has("http_gzip_static_module");
   const common = (turn: number) => [
@@ -42,7 +42,7 @@ export function staticLocations(entry: Static, index: number, files: Files): str
     `try_files ${what} ${turn + 1 < releases.length ? name(turn + 1, kind) : last};`;
   // What is kept for good is not asked for again, so there a name that is no file must not get the fallback.
   const hashedTries = (turn: number) => tries(turn, "_hashed", "$uri", fallback === undefined ? missing : "=404");
-  const forGood = [...headers(site, hsts), 'add_header Cache-Control "public, max-age=31536000, immutable";'];
+  const forGood = [...headers(site, own), 'add_header Cache-Control "public, max-age=31536000, immutable";'];
   const first = block(head(entry), [
     ...common(0),
     tries(0, ""),
@@ -71,7 +71,7 @@ export function staticLocations(entry: Static, index: number, files: Files): str
   if (fallback === undefined) return [...first, ...others];
   const page = quotedText(posix.join(entry.url, fallback));
   // It names the files of one release, so browsers must ask for it again.
-  const fresh = [...headers(site, hsts), 'add_header Cache-Control "no-cache";'];
+  const fresh = [...headers(site, own), 'add_header Cache-Control "no-cache";'];
   const pages = releases.flatMap((_, turn) => other(turn, "_page", [tries(turn, "_page", page, "=404"), ...fresh]));
   return [...first, ...others, ...pages];
 }

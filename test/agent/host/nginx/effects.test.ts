@@ -238,6 +238,7 @@ test("an app of the longest name with the most peers: nginx's tables take all of
     front: { trusted: [], proxyProtocol: [] },
     access: undefined,
     passes: false,
+    http3: false,
     drainPath: undefined,
     main: { config, listen, serverNames: [], tls: undefined, acmeChallenge: undefined },
     preview: { config, tls: undefined },

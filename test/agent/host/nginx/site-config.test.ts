@@ -125,6 +125,37 @@ test("the port of https is not said where it is 443", () => {
   expect(text).toContain("return 301 https://$host$request_uri;");
 });
 
+test("HTTP/3 where the owner wants it and nginx has it: with TLS, not at a balancer's port, not for the preview", () => {
+  const tls = { certificate: "/c", key: "/k" };
+  const site = { hsts: { max_age: "86d" }, preview: { listen: "444 ssl" } };
+  const listen = [80, "8443 ssl", "[::]:443 ssl"];
+  const at = (http3: boolean, modules: string[], proxyProtocol: number[] = []) =>
+    renderSite({
+      ...{ ...input, http3, front: { trusted: [], proxyProtocol } },
+      nginx: { version: [1, 26, 3], modules: new Set(modules) },
+      main: main({ site }, { tls, listen }),
+      preview: { config: testConfig({ site }), tls },
+    });
+  const text = at(true, ["http_v3_module"]) ?? "";
+  expect(text.match(/listen .* quic;/g)).toEqual(["listen 8443 quic;", "listen [::]:443 quic;"]);
+  const altSvc = 'add_header Alt-Svc "h3=\\":443\\"; ma=86400" always;';
+  expect(text).toContain(altSvc);
+  // An app that says the same is not heard twice, as with HSTS.
+  expect(text).toContain("proxy_hide_header Alt-Svc;");
+  const [, shown = ""] = text.split("listen 444 ssl;");
+  expect(shown).not.toContain("Alt-Svc");
+  const behind = at(true, ["http_v3_module"], [443]) ?? "";
+  expect(behind.match(/listen .* quic;/g)).toEqual(["listen 8443 quic;"]);
+  expect(behind).toContain('"h3=\\":8443\\"; ma=86400"');
+  for (const none of [at(true, []), at(false, ["http_v3_module"])]) expect(none).not.toMatch(/quic|Alt-Svc/);
+  const open = renderSite({
+    ...input,
+    http3: true,
+    nginx: { version: [1, 26, 3], modules: new Set(["http_v3_module"]) },
+  });
+  expect(open).not.toMatch(/quic|Alt-Svc/);
+});
+
 test("a server block by hand: no file", () => {
   expect(renderSite({ ...input, main: main({ site: "none" }) })).toBeUndefined();
   expect(renderSite({ ...input, main: null })).toBeUndefined();

@@ -21,6 +21,7 @@ export const input: SiteInput = {
   front: { trusted: [], proxyProtocol: [] },
   access: undefined,
   passes: false,
+  http3: false,
   drainPath: undefined,
   main: main(),
   preview: null,
