@@ -103,6 +103,15 @@ const advice: ((facts: HostFacts) => Advice | undefined)[] = [
       fix: `Write a server with \`listen ${place} quic reuseport;\` into one file of yours that nginx includes: agent/host/nginx/README.md has it whole, at "HTTP/3".`,
     };
   },
+  function quicReloads({ apps, settings }) {
+    const reloads = apps.filter(({ live }) => live?.server.bind === "port" && live.site !== "none");
+    if (!settings.nginx.http3 || reloads.length === 0) return undefined;
+    return {
+      what: `agent.yml has \`nginx.http3\`, and ${reloads.map(({ app }) => app).join(", ")} has \`bind: port\`.`,
+      why: "Each of its deploys reloads nginx, which ends the connections of HTTP/3 on all sites: requests in hand fail.",
+      fix: "Write `bind: socket` in its cutover.yml, which needs no reload, or remove `nginx.http3` from agent.yml.",
+    };
+  },
 ];
 
 /** Milliseconds of nginx's time, which counts seconds without a unit; undefined for what is not written so simply. */

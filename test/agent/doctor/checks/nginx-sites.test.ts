@@ -1,5 +1,5 @@
 import { agentSettingsSchema } from "../../../../agent/settings.ts";
-import { appFacts, appSettings, configuration } from "../facts.ts";
+import { appFacts, appSettings, configuration, liveConfig } from "../facts.ts";
 import { nginx, testTraps } from "./traps.ts";
 
 testTraps([
@@ -46,5 +46,17 @@ testTraps([
     "error",
     /without ngx_http_v3_module.*shop/,
     /Install an nginx/,
+  ],
+  [
+    "HTTP/3, and an app whose deploys reload nginx",
+    {
+      ...nginx({ built: "configure arguments: --with-http_v3_module" }),
+      apps: [appFacts({ live: liveConfig({ server: { kind: "gunicorn", app: "a:b", bind: "port" } }) })],
+      settings: agentSettingsSchema.parse({ nginx: { http3: true } }),
+    },
+    "nginx-tuning",
+    "warning",
+    /shop has `bind: port`/,
+    /bind: socket/,
   ],
 ]);
