@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileBelow, findCause } from "../../shared/causes/cause.ts";
 import type { Config } from "../../shared/config.ts";
@@ -91,11 +91,13 @@ async function runPip(
 ): Promise<void> {
   const { directory, env, exec, onLine, signal, pipArguments } = context;
   const argv = pipCommand(python, config.python.version ?? python.version, run.wanted, into);
+  const log = join(into, "pip.log");
   const { ok, how, output } = await exec({
     argv: [...argv, ...pipArguments],
     cwd: directory,
     env: {
       SOURCE_DATE_EPOCH: buildTime,
+      PIP_LOG: log,
       ...withoutSecrets(env),
       PIP_DISABLE_PIP_VERSION_CHECK: "1",
       PIP_NO_INPUT: "1",
@@ -103,8 +105,11 @@ async function runPip(
     onLine,
     signal,
   });
+  const refused = ok ? "" : refusedIndexes(env.PIP_LOG ?? log);
+  rmSync(log, { force: true });
   if (ok) return;
-  const cause = findCause(output, {
+  const said = `${output}${refused}`;
+  const cause = findCause(said, {
     ...{ app: config.app, where: "runner" as const, projectFile: fileBelow(directory), lastLine: true },
   });
   const why = cause?.line ?? how;
@@ -114,9 +119,18 @@ async function runPip(
       ? "Put actions/setup-python before this step: this runner's python3 has no pip."
       : (cause?.fix ??
         "Read pip's message. For an index or a folder of your own, give --index-url or --find-links in pip-arguments."),
-    evidence: [{ source: "pip", text: output }],
+    evidence: [{ source: "pip", text: said }],
   });
 }
+
+/** An index that refuses a job looks to pip like one without the package. Only its own log tells them apart, without passwords. */
+function refusedIndexes(log: string): string {
+  if (!existsSync(log)) return "";
+  const lines = readFileSync(log, "utf8").matchAll(/^\S+ +(Could not fetch URL \S+: 40[137] Client Error: .+)$/gm);
+  return [...new Set([...lines].map(([, line]) => `${line}\n`))].slice(-maxRefused).join("");
+}
+
+const maxRefused = 5;
 
 /**
  * The time of the files in a wheel that is built here, in seconds: the earliest that a wheel can hold. With the times of a

@@ -1,6 +1,7 @@
 import { databaseHints } from "./database-hints.ts";
 import { frameworkHints } from "./framework-hints.ts";
 import type { Hint } from "./hint.ts";
+import { pipHints } from "./pip-hints.ts";
 import { serverHints } from "./server-hints.ts";
 import { systemHints } from "./system-hints.ts";
 import { toolHints } from "./tool-hints.ts";
@@ -100,6 +101,14 @@ const pythonHints: Hint[] = [
     pattern: /The module (\S+) was not found\.|Module '([^']+)' has no attribute 'celery'/,
     fix: "Correct `-A` in the process's command: it names the module that makes the Celery application.",
     example: "The module nomod was not found.",
+  },
+  {
+    id: "removed-name",
+    pattern: /cannot import name '(\w+)' from '([\w.]+)' \(\S*\/lib\/python3\.\d+\/(?!(?:site|dist)-packages\/)\S+\)/,
+    cause: "This version of Python has no {1} in its module {2}: {line}",
+    fix: "Upgrade the package that imports {1}, or set an older `python.version`. In your own code use what has replaced it: `Mapping` and the like, for example, are in collections.abc.",
+    example:
+      "ImportError: cannot import name 'Mapping' from 'collections' (/usr/lib/python3.11/collections/__init__.py)",
   },
   {
     id: "name-in-module",
@@ -274,5 +283,6 @@ export const hints: Hint[] = [
   ...frameworkHints,
   ...serverHints,
   ...pythonHints,
+  ...pipHints,
   ...toolHints,
 ];
