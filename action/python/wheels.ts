@@ -6,6 +6,7 @@ import { parseSource } from "../../shared/dependencies/form.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { configFault } from "../project/config.ts";
 import type { PackFile } from "../project/walk.ts";
+import type { Exec, ExecRequest } from "../runner/exec.ts";
 import { withoutSecrets } from "../runner/secrets.ts";
 import { cacheDirectory, cached, hideFromGit } from "./cache.ts";
 import { currentCommits } from "./git-references.ts";
@@ -91,23 +92,23 @@ async function runPip(
 ): Promise<void> {
   const { directory, env, exec, onLine, signal, pipArguments } = context;
   const argv = pipCommand(python, config.python.version ?? python.version, run.wanted, into);
-  const log = join(into, "pip.log");
-  const { ok, how, output } = await exec({
+  const command = {
     argv: [...argv, ...pipArguments],
     cwd: directory,
     env: {
       SOURCE_DATE_EPOCH: buildTime,
-      PIP_LOG: log,
       ...withoutSecrets(env),
       PIP_DISABLE_PIP_VERSION_CHECK: "1",
       PIP_NO_INPUT: "1",
     },
     onLine,
     signal,
-  });
-  const refused = ok ? "" : refusedIndexes(env.PIP_LOG ?? log);
-  rmSync(log, { force: true });
+  };
+  const { ok, how, output } = await exec(command);
   if (ok) return;
+  const refused = /\(from versions: none\)/.test(output)
+    ? await refusedIndexes(command, exec, join(into, "pip.log"))
+    : "";
   const said = `${output}${refused}`;
   const cause = findCause(said, {
     ...{ app: config.app, where: "runner" as const, projectFile: fileBelow(directory), lastLine: true },
@@ -123,10 +124,15 @@ async function runPip(
   });
 }
 
-/** An index that refuses a job looks to pip like one without the package. Only its own log tells them apart, without passwords. */
-function refusedIndexes(log: string): string {
+/**
+ * An index that refuses a job looks to pip like one without the package: only a log of its own tells them apart, without
+ * passwords. With such a log pip no longer shows what builds print, so it is asked a second time.
+ */
+async function refusedIndexes(command: ExecRequest, exec: Exec, log: string): Promise<string> {
+  await exec({ ...command, env: { ...command.env, PIP_LOG: log }, onLine: () => undefined });
   if (!existsSync(log)) return "";
   const lines = readFileSync(log, "utf8").matchAll(/^\S+ +(Could not fetch URL \S+: 40[137] Client Error: .+)$/gm);
+  rmSync(log);
   return [...new Set([...lines].map(([, line]) => `${line}\n`))].slice(-maxRefused).join("");
 }
 

@@ -156,7 +156,7 @@ const pythonHints: Hint[] = [
   },
   {
     id: "missing-extra",
-    pattern: /"?\b([\w.-]+)"? (?:to be|must be) installed/,
+    pattern: /(?<![\w.-])([\w.-]+)"? (?:to be|must be) installed/,
     fix: "Add {1} to the requirements.",
     runnerFix: "Add {1} to the requirements, and install them in a step before this one.",
     example: 'RuntimeError: Form data requires "python-multipart" to be installed.',

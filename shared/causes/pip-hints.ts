@@ -72,7 +72,7 @@ export const pipHints: Hint[] = [
   },
   {
     id: "pip-no-project",
-    pattern: /(\S+)(?: \(from .*\))? does not appear to be a Python project|Directory '([^']+)' is not installable/,
+    pattern: /does not appear to be a Python project|Directory '[^']+' is not installable/,
     fix: "pip can install only a folder with a pyproject.toml or setup.py: add one, or take this line out of the requirements. For the project itself no such line is needed: a release has all of its files.",
     example: "ERROR: Directory './emptyd' is not installable. Neither 'setup.py' nor 'pyproject.toml' found.",
   },

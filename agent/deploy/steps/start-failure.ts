@@ -131,9 +131,18 @@ async function answered(
     status >= 500 && cause === undefined ? await djangoSays(context, spec, { answer, path, host }) : undefined;
   const why = server ? (cause ?? asked500?.cause) : undefined;
   const evidence = [...rest, ...(asked500?.evidence ?? []), ...logs];
-  const words = why === undefined ? message : sentence(`${message} ${why.line}`);
+  const words = sentence(`${message} ${why?.line ?? ownWords(status, rest[0]?.text)}`.trim());
   const fix = why?.fix ?? fixFor(answer, asked);
   return failure("health_failed", { message: words, fix, frame: why?.frame }, evidence);
+}
+
+/** What an app that knows that it is not well says of itself, if it is short and no page. */
+function ownWords(status: number, body = ""): string {
+  const text = body.replace(/\s+/g, " ").trim();
+  const isOwn = status >= 500 && text !== "" && text.length <= 200 && !/<[a-z!]/i.test(text);
+  return isOwn && !/^(?:Internal Server Error|Service Unavailable|Server Error.*)$/i.test(text)
+    ? `It says: ${text}`
+    : "";
 }
 
 const circleFix =
@@ -151,6 +160,9 @@ function fixFor({ status, location, body, broken }: Status, { host, path }: Aske
   if (status === 400 || status === 421) return refusedHost(host, body);
   if (status === 404) {
     return `The app has no page at ${path} for the name ${host}: set \`health.path\` in cutover.yml to one that it has, or \`health.host\` if it answers to another name.`;
+  }
+  if (status === 405) {
+    return `The page at ${path} takes no GET: set \`health.path\` in cutover.yml to one that does.`;
   }
   const login = location !== undefined && /log-?in|sign-?in|auth|account/i.test(location);
   if (status === 401 || status === 403 || login) {
