@@ -6,6 +6,7 @@ import type { RunSpec } from "../../contracts/privileged.ts";
 import { isSecure, type PermittedSite, permittedSite } from "../../host-policy.ts";
 import type { AppSettings } from "../../settings.ts";
 import type { DeployContext } from "../context.ts";
+import { largeHeader } from "./large-header.ts";
 import { isLogin, isVisitorsMachine, pageFiles } from "./page-files.ts";
 import { healthHost, type RunFault } from "./run-health.ts";
 
@@ -37,7 +38,7 @@ export async function visitorFault(context: DeployContext, spec: RunSpec): Promi
   const { path } = spec.config.health;
   for (const address of addresses) {
     const fault = await visitor.faultAt(address, path);
-    if (fault !== undefined) return fault;
+    if (fault !== undefined) return (fault.isGateway && (await largeHeader(context, spec, fault.text))) || fault;
   }
   if (new URL(path, "http://host").pathname === "/") return undefined;
   for (const address of addresses) await visitor.lookAt(address, "/", path);
@@ -66,6 +67,8 @@ function siteOf({ config }: RunSpec, settings: AppSettings): PermittedSite | und
 /** What is wrong for a visitor. An nginx that is down refuses the visitors of every release: nobody is better off with another. */
 interface Fault extends RunFault {
   isDown: boolean;
+  /** nginx got no answer that it takes. */
+  isGateway?: boolean;
 }
 
 interface SiteAddresses {
@@ -85,7 +88,7 @@ class Visitor {
     this.#site = site;
   }
 
-  async faultAt(address: ListenAddress, path: string): Promise<RunFault | undefined> {
+  async faultAt(address: ListenAddress, path: string): Promise<Fault | undefined> {
     const fault = await this.#tried(address, path);
     if (fault?.isDown !== true) return fault;
     this.#warn(`${fault.text}. That is no fault of the release: look at nginx on the host`);
@@ -121,7 +124,8 @@ class Visitor {
       if (fault !== undefined || answer.kind !== "status") return fault;
       const next = locationOf(answer, url);
       if (next === undefined) {
-        await this.#lookAtPage(url, answer.body);
+        if (answer.status === 404 && url.pathname === "/") this.#tellOfNoPage(url);
+        else await this.#lookAtPage(url, answer.body);
         return undefined;
       }
       if (this.#isOwn(next) && seen.has(next.href) && answer.cookie !== true) {
@@ -158,23 +162,34 @@ class Visitor {
     return this.#context.ports.probe.visit({ address, host: hostname, path: `${pathname}${search}`, timeoutMs });
   }
 
+  /** An app that serves only an API has no front page, so this is no warning. */
+  #tellOfNoPage({ href }: URL): void {
+    if (this.#told.has(href)) return;
+    this.#told.add(href);
+    this.#context.deployment.notice(`${href} answers 404: visitors find no front page`);
+  }
+
   /** Without its style sheet a page is there, and nobody can use it. */
   async #lookAtPage(page: URL, body: string): Promise<void> {
-    for (const file of pageFiles(body, page)) {
-      if (isVisitorsMachine(file) && file.hostname !== page.hostname) {
-        this.#warn(
-          `the page ${page.href} loads ${file.href}, which is on the visitor's own machine: it is an address of development. Build the front end for production, or correct that address`,
-        );
-        continue;
-      }
-      const address = file.hostname === page.hostname ? this.#addressOf(file) : undefined;
-      if (address === undefined) continue;
-      const answer = await this.#visit(address, file);
-      if (answer.kind !== "status" || answer.status < 400) continue;
+    const files = pageFiles(body, page);
+    const local = files.filter((file) => isVisitorsMachine(file) && file.hostname !== page.hostname);
+    if (local[0] !== undefined) {
       this.#warn(
-        `the page ${page.href} loads ${file.href}, and visitors get ${answer.status} for it. Let \`static\` in cutover.yml have the folder that holds it, under the URL that the page names, or build it before: \`collect\``,
+        `the page ${page.href} loads ${local[0].href}, which is on the visitor's own machine: it is an address of development. Build the front end for production, or correct that address`,
       );
     }
+    const missing: { href: string; status: number }[] = [];
+    for (const file of files.filter(({ hostname }) => hostname === page.hostname)) {
+      const address = this.#addressOf(file);
+      const answer = address === undefined ? undefined : await this.#visit(address, file);
+      if (answer?.kind === "status" && answer.status >= 400) missing.push({ href: file.href, status: answer.status });
+    }
+    const [first, ...others] = missing;
+    if (first === undefined) return;
+    const more = others.length === 0 ? "" : ` (and for ${others.length} more)`;
+    this.#warn(
+      `the page ${page.href} loads ${first.href}, and visitors get ${first.status} for it${more}. Let \`static\` in cutover.yml have the folder that holds it, under the URL that the page names, or build it before: \`collect\``,
+    );
   }
 
   #warnOfOther({ href }: URL, next: URL): void {
@@ -244,7 +259,8 @@ function faultOf(url: URL, answer: HealthAnswer): Fault | undefined {
   }
   if (answer.status < 500) return undefined;
   const text = `a visitor of ${url.href} gets ${answer.status} through nginx`;
-  return { text, isDown: false, inLogs: true, ...([502, 504].includes(answer.status) && { fix: noWay }) };
+  const isGateway = [502, 504].includes(answer.status);
+  return { text, isDown: false, inLogs: true, ...(isGateway && { isGateway, fix: noWay }) };
 }
 
 function locationOf({ status, location }: Extract<HealthAnswer, { kind: "status" }>, url: URL): URL | undefined {

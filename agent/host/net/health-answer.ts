@@ -6,6 +6,9 @@ const excerptBytes = 2048;
 /** Of a page that a visitor gets: its head names the style sheets. */
 export const pageBytes = 16 * 1024;
 
+/** Less than any nginx reads: not worth telling. */
+const smallestBuffer = 3072;
+
 export type Answered = Extract<HealthAnswer, { kind: "status" }>;
 
 /**
@@ -17,12 +20,15 @@ export function readAnswer(
   { signal, most = excerptBytes }: { signal: AbortSignal; most?: number },
   done: (answer: Answered) => void,
 ): void {
-  const { statusCode = 0, headers } = response;
+  const { statusCode = 0, headers, rawHeaders } = response;
+  // A name and its value each have a separator of two characters.
+  const headerBytes = rawHeaders.reduce((sum, part) => sum + part.length + 2, 0);
   let body = Buffer.alloc(0);
   const finish = (broken?: { broken: true }) => {
     const text = body.subarray(0, most).toString("utf8");
     const cookie = headers["set-cookie"] === undefined ? {} : ({ cookie: true } as const);
-    done({ kind: "status", status: statusCode, body: text, location: headers.location, ...cookie, ...broken });
+    const size = headerBytes > smallestBuffer ? { headerBytes } : {};
+    done({ kind: "status", status: statusCode, body: text, location: headers.location, ...cookie, ...broken, ...size });
   };
   response.on("data", (part: Buffer) => {
     body = Buffer.concat([body, part]);

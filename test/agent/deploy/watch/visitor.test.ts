@@ -13,7 +13,7 @@ const never = new AbortController().signal;
 const ok = { kind: "status", status: 200, body: "", location: undefined } as const;
 
 /** v1 is live. @param visits what a visitor of v2 gets, by `address path` */
-async function visited(visits: Record<string, Partial<HealthAnswer>>, settings: object = {}) {
+async function visited(visits: Record<string, Partial<HealthAnswer>>, settings: object = {}, own?: HealthAnswer) {
   const host = new FakeHost();
   const agent = new Deployments({ ports: host.ports, log: pino({ level: "silent" }) });
   const ended = async (accepted: Promise<Accepted>): Promise<DeploymentView> =>
@@ -24,9 +24,11 @@ async function visited(visits: Record<string, Partial<HealthAnswer>>, settings: 
     if (effect !== `slots.swap ${v2}:60`) return;
     for (const [place, answer] of Object.entries(visits)) host.visits.set(place, { ...ok, ...answer } as HealthAnswer);
   };
+  if (own !== undefined) host.answers.set(v2, own);
   const view = await ended(agent.deploy("shop", host.request(v2, config)));
-  const events = host.disk.events.get(view.id) ?? [];
-  return { host, view, told: events.flatMap((event) => (event.type === "notice" ? [event.message] : [])).join("\n") };
+  const notices = (host.disk.events.get(view.id) ?? []).filter((event) => event.type === "notice");
+  const words = (events: typeof notices) => events.map(({ message }) => message).join("\n");
+  return { host, view, told: words(notices), warned: words(notices.filter(({ level }) => level === "warning")) };
 }
 
 test("an nginx that is down says nothing of a release; one that has no answer for its visitors does", async () => {
@@ -80,6 +82,19 @@ test("a page whose style sheet is missing, or on the visitor's own machine, warn
   expect(told).toContain("loads http://shop.example.com/static/site.css, and visitors get 404 for it");
   expect(told).toContain("loads http://localhost:3000/bundle.js, which is on the visitor's own machine");
   expect(told).not.toMatch(/gone\.js|favicon/);
+});
+
+test("a 502 of answers with more headers than nginx reads says so", async () => {
+  const answers = { kind: "status", status: 200, body: "", location: undefined, headerBytes: 12_086 } as const;
+  const { view } = await visited({ "80 /": { status: 502 } }, {}, answers);
+  expect(view.failure?.detail).toContain("the headers of web-0 have 12,086 bytes, and nginx reads 4,096");
+  expect(view.failure?.fix).toContain("a cookie");
+});
+
+test("a site without a front page is told, and is no warning", async () => {
+  const { told, warned } = await visited({ "80 /": { status: 404 } }, { health: { path: "/up" } });
+  expect(told).toContain("http://shop.example.com/ answers 404: visitors find no front page");
+  expect(warned).toBe("");
 });
 
 test("a page that breaks off for visitors takes the traffic back", async () => {
