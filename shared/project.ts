@@ -42,6 +42,7 @@ export function projectFaults(config: Config, project: Project): ProjectFault[] 
     ...configFileFaults(config, project),
     ...errorPageFaults(config, project),
     ...reservedFaults(config.env),
+    ...expressionFaults(config.env),
     ...projectHints(config, project),
     ...timeoutHints(config, project),
   ];
@@ -76,6 +77,20 @@ function staticFaults(config: Config, project: Project): ProjectFault[] {
       error(path, `the project has no ${what} ${from}; correct it, or give the command that makes it as \`collect\``),
     ];
   });
+}
+
+/** GitHub fills these in in a workflow, and in no other file. */
+function expressionFaults(env: Config["env"]): ProjectFault[] {
+  return Object.entries(env).flatMap(([name, value]) =>
+    String(value).includes("${{")
+      ? [
+          warning(
+            ["env", name],
+            `the app gets the text ${value} as it stands: GitHub fills in such expressions in workflows alone. A secret is set on the host: \`cutover env set APP ${name}\``,
+          ),
+        ]
+      : [],
+  );
 }
 
 /** The server comes from the requirements, like everything else that the app imports. */

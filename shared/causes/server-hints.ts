@@ -116,6 +116,13 @@ export const serverHints: Hint[] = [
     example: "RuntimeError: asyncio.run() cannot be called from a running event loop",
   },
   {
+    id: "no-loop",
+    pattern: /There is no current event loop in thread|no running event loop/,
+    cause: "Code of asyncio runs in a thread that has no event loop: {line}",
+    fix: "Call it by `asyncio.run(...)` there, or make the application ASGI and set `server.kind: uvicorn`.",
+    example: "RuntimeError: There is no current event loop in thread 'ThreadPoolExecutor-0_0'.",
+  },
+  {
     id: "startup-waits",
     pattern: /Waiting for application startup\.$/,
     anywhere: "if silent",

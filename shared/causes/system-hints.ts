@@ -44,6 +44,12 @@ export const systemHints: Hint[] = [
       "ImportError: cannot import name 'y' from partially initialized module 'a' (most likely due to a circular import)",
   },
   {
+    id: "relative-import",
+    pattern: /attempted relative import (?:with no known parent package|beyond top-level package)/,
+    fix: "{place} imports from its own package, and was started as a module without one: name it with its package (`app: shop.web:app`, `python -m shop.web`), or import without the dot.",
+    example: "ImportError: attempted relative import with no known parent package",
+  },
+  {
     id: "module-attribute",
     pattern: /^AttributeError: module '([\w.]+)' has no attribute '\w+'/,
     fix: "If the project has its own file {1}.py, that hides the real {1}: rename it. Otherwise the installed version of {1}, or of Python if {1} is part of it, has no such name: pin the one that has, or upgrade what uses it at {place}.",

@@ -69,7 +69,9 @@ function failed(app: string, code: number, { command, last }: { command: string;
   const why = cause === undefined ? " and printed nothing" : `: ${cause.line}`;
   const said = `The release command ${endOf(code)}`;
   const unknown =
-    cause === undefined || cause.vague === true ? fixOf(code, command, cause) : "Correct it and deploy again.";
+    cause === undefined || cause.vague === true
+      ? fixOf(code, command, cause)
+      : "Correct that and deploy again. The command runs at each deploy, so it must also succeed when its work is done already.";
   return new CutoverError("release_command_failed", sentence(`${said}${why}`), {
     unchanged,
     ...wordsOf({ fix: cause?.fix ?? unknown, frame: cause?.frame }),

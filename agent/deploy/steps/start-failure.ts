@@ -139,8 +139,11 @@ async function answered(
 /** What an app that knows that it is not well says of itself, if it is short and no page. */
 function ownWords(status: number, body = ""): string {
   const text = body.replace(/\s+/g, " ").trim();
-  const isOwn = status >= 500 && text !== "" && text.length <= 200 && !/<[a-z!]/i.test(text);
-  return isOwn && !/^(?:Internal Server Error|Service Unavailable|Server Error.*)$/i.test(text)
+  const isOwn = status >= 400 && text !== "" && text.length <= 200 && !/<[a-z!]/i.test(text);
+  return isOwn &&
+    !/^\W*(?:\d{3}\b|(?:detail|message|error|title)\W+)?[\s:-]*(?:Internal Server Error|Service Unavailable|Server Error.*|Not Found|Bad Request.*|Forbidden|Unauthorized|Method Not Allowed|Invalid host header|Misdirected Request)\W*$/i.test(
+      text,
+    )
     ? `It says: ${text}`
     : "";
 }

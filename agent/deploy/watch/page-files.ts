@@ -24,6 +24,13 @@ export function pageFiles(page: string, base: URL): URL[] {
   return [...new Map(web.map((url) => [url.href, url])).values()].slice(0, most);
 }
 
+/** Where a page sends its visitors by itself (`<meta http-equiv="refresh" content="0; url=...">`), if it does. */
+export function refreshTarget(page: string, base: URL): URL | undefined {
+  const [tag] = /<meta\b[^>]*http-equiv=["']?refresh\b[^>]*>/i.exec(page.replace(comment, "")) ?? [];
+  const [, target] = /\burl=["']?([^"'>\s]+)/i.exec(tag ?? "") ?? [];
+  return target !== undefined && URL.canParse(target, base.href) ? new URL(target, base.href) : undefined;
+}
+
 /** For each visitor that is another machine, and never the host. */
 export function isVisitorsMachine({ hostname }: URL): boolean {
   return /^(?:localhost|.*\.localhost|127(?:\.\d+){3}|0\.0\.0\.0|\[::1?\])$/.test(hostname);

@@ -7,7 +7,7 @@ import { isSecure, type PermittedSite, permittedSite } from "../../host-policy.t
 import type { AppSettings } from "../../settings.ts";
 import type { DeployContext } from "../context.ts";
 import { largeHeader } from "./large-header.ts";
-import { isLogin, isVisitorsMachine, pageFiles } from "./page-files.ts";
+import { isLogin, isVisitorsMachine, pageFiles, refreshTarget } from "./page-files.ts";
 import { healthHost, type RunFault } from "./run-health.ts";
 
 /** What a visitor of the site gets through nginx, once the new release has the traffic. */
@@ -29,7 +29,13 @@ const noWay =
  */
 export async function visitorFault(context: DeployContext, spec: RunSpec): Promise<RunFault | undefined> {
   const { ports, settings } = context;
-  if (spec.config.site === "none" || (await ports.maintenance.state(spec.app)) !== undefined) return undefined;
+  if (spec.config.site === "none") return undefined;
+  if ((await ports.maintenance.state(spec.app)) !== undefined) {
+    context.deployment.warning(
+      `the site is closed to visitors, and nobody sees this release: \`cutover maintenance off ${spec.app}\` on the host opens it`,
+    );
+    return undefined;
+  }
   const site = siteOf(spec, settings);
   if (site === undefined) return undefined;
   const { listen, serverNames } = site;
@@ -116,6 +122,7 @@ class Visitor {
   /** Follows redirects as far as they stay within the site. */
   async #follow(first: ListenAddress, path: string): Promise<Fault | undefined> {
     const seen = new Set<string>();
+    let cookies = false;
     let url = urlOf(first, this.#site.host, path);
     for (let address = first; seen.size < longestChain; ) {
       seen.add(url.href);
@@ -133,8 +140,14 @@ class Visitor {
       }
       const listening = this.#leadsTo(url, next);
       if (listening === undefined) return undefined;
+      cookies ||= answer.cookie === true;
       address = listening;
       url = next;
+    }
+    if (!cookies) {
+      this.#warn(
+        `${urlOf(first, this.#site.host, path).href} redirects ${longestChain} times in a row, last to ${url.href}: browsers give up after 20. Look at what sends on from there`,
+      );
     }
     return undefined;
   }
@@ -171,6 +184,8 @@ class Visitor {
 
   /** Without its style sheet a page is there, and nobody can use it. */
   async #lookAtPage(page: URL, body: string): Promise<void> {
+    const refresh = refreshTarget(body, page);
+    if (refresh !== undefined && !this.#isOwn(refresh)) this.#warnOfOther(page, refresh);
     const files = pageFiles(body, page);
     const local = files.filter((file) => isVisitorsMachine(file) && file.hostname !== page.hostname);
     if (local[0] !== undefined) {
@@ -178,17 +193,21 @@ class Visitor {
         `the page ${page.href} loads ${local[0].href}, which is on the visitor's own machine: it is an address of development. Build the front end for production, or correct that address`,
       );
     }
-    const missing: { href: string; status: number }[] = [];
+    const missing: { href: string; what: string }[] = [];
     for (const file of files.filter(({ hostname }) => hostname === page.hostname)) {
       const address = this.#addressOf(file);
       const answer = address === undefined ? undefined : await this.#visit(address, file);
-      if (answer?.kind === "status" && answer.status >= 400) missing.push({ href: file.href, status: answer.status });
+      if (answer?.kind !== "status") continue;
+      if (answer.status >= 400) missing.push({ href: file.href, what: String(answer.status) });
+      // What answers every address with the same page; a browser takes that for no style sheet and no script.
+      else if (/^\s*<(?:!doctype|html|head|body|p)\b/i.test(answer.body))
+        missing.push({ href: file.href, what: "a page" });
     }
     const [first, ...others] = missing;
     if (first === undefined) return;
     const more = others.length === 0 ? "" : ` (and for ${others.length} more)`;
     this.#warn(
-      `the page ${page.href} loads ${first.href}, and visitors get ${first.status} for it${more}. Let \`static\` in cutover.yml have the folder that holds it, under the URL that the page names, or build it before: \`collect\``,
+      `the page ${page.href} loads ${first.href}, and visitors get ${first.what} for it${more}. Let \`static\` in cutover.yml have the folder that holds it, under the URL that the page names, or build it before: \`collect\``,
     );
   }
 

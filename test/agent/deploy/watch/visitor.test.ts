@@ -97,6 +97,42 @@ test("a site without a front page is told, and is no warning", async () => {
   expect(warned).toBe("");
 });
 
+test("a page that sends its visitors away by itself warns, and one that loads itself again does not", async () => {
+  const refresh = (target: string) => ({ body: `<meta http-equiv="refresh" content="0; url=${target}">` });
+  const { warned } = await visited({ "80 /": refresh("http://localhost:3000/") });
+  expect(warned).toContain("sends every visitor to http://localhost:3000/, which is the visitor's own machine");
+  expect((await visited({ "80 /": refresh("/") })).warned).toBe("");
+});
+
+test("redirects without an end warn, unless a cookie may end them", async () => {
+  const chain = (cookie: object) =>
+    Object.fromEntries(
+      ["/", "/1", "/2", "/3", "/4", "/5"].map((path, index) => [
+        `80 ${path}`,
+        { status: 302, location: `/${index + 1}`, ...cookie },
+      ]),
+    );
+  expect((await visited(chain({}))).warned).toContain("redirects 5 times in a row, last to http://shop.example.com/5");
+  expect((await visited(chain({ cookie: true }))).warned).toBe("");
+});
+
+test("a style sheet in whose place there is a page warns", async () => {
+  const body = "<!doctype html><link rel=stylesheet href=/site.css><script src=/app.js></script>";
+  const { warned } = await visited({ "80 /": { body }, "80 /site.css": { body }, "80 /app.js": { body: "1" } });
+  expect(warned).toContain("loads http://shop.example.com/site.css, and visitors get a page for it. Let");
+});
+
+test("a release that nobody sees, since the site is closed, says so", async () => {
+  const host = new FakeHost();
+  const agent = new Deployments({ ports: host.ports, log: pino({ level: "silent" }) });
+  const ended = async (accepted: Promise<Accepted>): Promise<DeploymentView> =>
+    agent.settled((await accepted).deployment, 10_000, never);
+  await ended(agent.deploy("shop", host.request(v1, { watch: "0s" })));
+  await agent.maintain("shop", { allow: [] });
+  const { id } = await ended(agent.deploy("shop", host.request(v2, { watch: "0s" })));
+  expect(JSON.stringify(host.disk.events.get(id))).toContain("`cutover maintenance off shop` on the host opens it");
+});
+
 test("a page that breaks off for visitors takes the traffic back", async () => {
   const { view } = await visited({ "80 /": { broken: true } });
   expect(view.failure?.detail).toContain("gets 200 and a page that breaks off");
