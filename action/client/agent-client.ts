@@ -62,7 +62,7 @@ export interface ClientParts {
 }
 
 /** An agent needs no time to say that it is there; what listens there instead may say nothing for ever. */
-const healthMs = 10_000;
+const healthMs = 5000;
 
 /** One agent, at the address that the workflow gave. Every method throws CutoverError. */
 export class AgentClient {

@@ -119,6 +119,7 @@ test.each([
   ],
   [
     "an expression of a workflow",
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the text that the app would get
     { env: { TOKEN: "${{ secrets.TOKEN }}" } },
     good,
     /^warning env.TOKEN: the app gets the text .* as it stands.*`cutover env set APP TOKEN`/,

@@ -95,6 +95,13 @@ test("a certificate for another name", async () => {
   expect(error.fix).toBe("Write such a name into hosts, or give the agent a certificate for 127.0.0.2.");
 });
 
+test("an address that takes the connection and says nothing", async () => {
+  const host = `127.0.0.1:${await listening(createServer(() => undefined))}`;
+  const error = await checked(`http://${host}`);
+  expect(error.message).toBe(`What answers at ${host} takes the connection and says nothing: nothing came for 5 s.`);
+  expect(error.fix).toContain("the agent listens on 7070");
+});
+
 test("a name that does not resolve", async () => {
   const error = await checked("https://no-such-host.invalid:7070");
   expect(error.message).toMatch(
