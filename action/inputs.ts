@@ -70,6 +70,7 @@ const host = z.string().transform((line, context) => {
 
 function hostFault(line: string): string | undefined {
   const url = URL.parse(line);
+  if (/^https?:\/\/https?(?::|\/)/i.test(line)) return "begins with two schemes; write https:// once";
   if (url === null || !/^https?:\/\//i.test(line)) {
     return "is not the address of an agent; write it as https://web1.example.com:7070";
   }

@@ -63,7 +63,10 @@ export const packageRequirement = plain(255).regex(
 export const serverName = z
   .string()
   .max(253)
-  .regex(/^(?:_|(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*)$/, "a host name in lower case, or *.example.com");
+  .regex(
+    /^(?:_|(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*)$/,
+    "a host name in lower case, or *.example.com, without https:// and without a path",
+  );
 
 export const port = z.int().min(1).max(65535);
 

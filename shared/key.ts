@@ -64,11 +64,31 @@ export async function importPrivateKey(pem: string): Promise<SigningKey> {
     const publicJwk: JWK = { kty: kty ?? "", crv: crv ?? "", x: x ?? "" };
     return { key, kid: await calculateJwkThumbprint(publicJwk), publicLine: publicLineOf(publicJwk) };
   } catch {
-    throw new CutoverError("signing_key_invalid", "The signing key is not an Ed25519 private key in PEM.", {
-      unchanged: "Nothing was sent.",
-      fix: "Make one with `cutover keygen` and store the whole file, with its BEGIN and END lines, as the secret.",
-    });
+    const whole = "store the whole file that `cutover keygen` wrote, with its BEGIN and END lines, as the secret.";
+    throw new CutoverError(
+      "signing_key_invalid",
+      `The signing key is not an Ed25519 private key in PEM${whatItIs(pem.trim())}.`,
+      {
+        unchanged: "Nothing was sent.",
+        fix: `Make one with \`cutover keygen\`, or, if you have one, ${whole}`,
+      },
+    );
   }
+}
+
+/** What people store in its place. Nothing of the text itself is told. */
+function whatItIs(text: string): string {
+  if (/^(?:ed25519:|ssh-|-----BEGIN PUBLIC KEY)/.test(text)) {
+    return ": it is the public half, which the hosts get (`cutover app add --key`)";
+  }
+  if (/^-----BEGIN [A-Z ]*PRIVATE KEY-----\\n/.test(text)) {
+    return ": its line breaks are written as \\n, and must be line breaks";
+  }
+  const kind = /^-----BEGIN ((?:OPENSSH|RSA|EC|ENCRYPTED) PRIVATE KEY|CERTIFICATE)-----/.exec(text)?.[1];
+  if (kind !== undefined) return `: it is of another kind (${kind})`;
+  return /^-----BEGIN PRIVATE KEY-----/.test(text)
+    ? ": a part of it is missing, or it is no Ed25519 key"
+    : ", which has BEGIN and END lines";
 }
 
 export interface TrustedKey {

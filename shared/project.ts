@@ -42,6 +42,7 @@ export function projectFaults(config: Config, project: Project): ProjectFault[] 
     ...configFileFaults(config, project),
     ...errorPageFaults(config, project),
     ...reservedFaults(config.env),
+    ...expressionFaults(config.env),
     ...projectHints(config, project),
     ...timeoutHints(config, project),
   ];
@@ -78,18 +79,46 @@ function staticFaults(config: Config, project: Project): ProjectFault[] {
   });
 }
 
+/** GitHub fills these in in a workflow, and in no other file. */
+function expressionFaults(env: Config["env"]): ProjectFault[] {
+  return Object.entries(env).flatMap(([name, value]) =>
+    String(value).includes("${{")
+      ? [
+          warning(
+            ["env", name],
+            `the app gets the text ${value} as it stands: GitHub fills in such expressions in workflows alone. A secret is set on the host: \`cutover env set APP ${name}\``,
+          ),
+        ]
+      : [],
+  );
+}
+
 /** The server comes from the requirements, like everything else that the app imports. */
 function requirementsFaults(config: Config, project: Project): ProjectFault[] {
   const { wheels, system_site_packages: system, requirements, extra = [] } = config.python;
   if (wheels === "none" || system) return [];
   const { kind } = config.server;
   const isAdded = installs(new Set(extra.map((one) => parseRequirement(one).name)), kind);
-  if (!project.exists(parseSource(requirements).file)) return withoutRequirements(config, isAdded);
+  if (!project.exists(parseSource(requirements).file)) {
+    return brokenPyproject(config, project) ?? withoutRequirements(config, isAdded);
+  }
   const told = dependencyFaults(requirements, project);
   if (told.some(({ severity }) => severity === "error") || isAdded) return told;
   if (installs(requirementNames(project, requirements) ?? new Set(), kind)) return told;
   const what = `${requirements} does not name ${kind}, which the instances run on; ${addServer(kind, extra)}`;
   return [...told, (isWhole(requirements, project) ? lacking(config) : warning)(["server", "kind"], what)];
+}
+
+/** One that cannot be read was not found to say what the project needs. */
+function brokenPyproject({ python: { requirements } }: Config, project: Project): ProjectFault[] | undefined {
+  const text = requirements === "requirements.txt" ? project.read("pyproject.toml") : undefined;
+  if (text === undefined) return undefined;
+  try {
+    parseToml(text, "pyproject.toml");
+    return undefined;
+  } catch (thrown) {
+    return [error(["python", "requirements"], asCutoverError(thrown).message)];
+  }
 }
 
 function withoutRequirements(config: Config, isAdded: boolean): ProjectFault[] {

@@ -41,7 +41,7 @@ function faultsOfIssue(issue: Issue, parent: YamlPath, input: unknown, schema: z
     case "invalid_type":
     case "invalid_value":
       if (value === undefined) return [missing(path, issue)];
-      return [alternatives(path, [issue], value)];
+      return [structural(alternatives(path, [issue], value), value, () => knownKeys(schema, path))];
     case "custom":
       return [{ path, kind: "pair", message: issue.message }];
     default:
@@ -75,6 +75,33 @@ function alternatives(path: YamlPath, issues: Issue[], value: unknown): Fault {
   const message = `${what}allowed here: ${[...choice, ...said.map((text) => text.replace(/^expected (.+), received .+$/, "$1"))].join(", or ")}`;
   const near = typeof value === "string" ? nearest(value, words) : "";
   return { path, kind: "choice", message: `${message}${near}`, example: words[0] ?? "" };
+}
+
+const received: Record<string, string> = {
+  string: "is a text",
+  number: "is a number",
+  boolean: "is yes or no",
+  nothing: "is empty",
+  array: "is a list",
+  object: "has keys of its own",
+};
+
+/** A list, a mapping or a text in the place of one of the others, in words that show how it is written. */
+function structural(fault: Fault, value: unknown, keys: () => string[]): Fault {
+  const [, wanted, got = ""] = /^expected (object|record|array), received (\w+)$/.exec(fault.message) ?? [];
+  const is = received[got];
+  if (wanted === undefined || is === undefined || fault.path.length === 0) return fault;
+  return { ...fault, message: `${is}, and must be ${mustBe(wanted, value, keys)}` };
+}
+
+function mustBe(wanted: string, value: unknown, keys: () => string[]): string {
+  if (wanted === "object") {
+    const known = keys();
+    return `keys with values, each on a line below it${known.length === 0 ? "" : `: ${known.join(", ")}`}`;
+  }
+  if (wanted === "record") return "names with values, each on a line below it: `NAME: value`, without a dash";
+  if (typeof value === "object" && value !== null) return "a list: begin each entry with `- `";
+  return typeof value === "string" && /^[\w./*-]{1,60}$/.test(value) ? `a list: [${value}]` : "a list: [first, second]";
 }
 
 /** `expected string, received number` and `expected array, received number` in one. */

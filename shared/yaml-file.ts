@@ -44,8 +44,9 @@ export function readYaml<S extends z.ZodType>(
 ): YamlResult<z.output<S>> {
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, prettyErrors: false, uniqueKeys: true });
-  const syntax = document.errors.map(({ pos, message }) => ({ ...position(counter, pos[0]), message }));
-  if (syntax.length > 0) return { kind: "not yaml", faults: conflicts(text) ?? inOrder(syntax) };
+  if (document.errors.length > 0) {
+    return { kind: "not yaml", faults: conflicts(text) ?? inOrder(syntaxFaults(text, document, counter)) };
+  }
   let input: unknown;
   try {
     input = complete(document.toJS({ maxAliasCount: 100 }) ?? {});
@@ -63,6 +64,34 @@ export function readYaml<S extends z.ZodType>(
   faults.push(...hiddenFaults(faults, input, schema));
   const told = faults.map((fault) => ({ ...at(fault.path), message: worded(fault) + quotes(document, fault) }));
   return { kind: "invalid", faults: inOrder([...told, ...lost]) };
+}
+
+/** In words for somebody who does not know the terms of YAML. */
+function syntaxFaults(text: string, { errors }: Document, counter: LineCounter): YamlFault[] {
+  const tabs = errors.filter(({ code }) => code === "TAB_AS_INDENT");
+  // What a tab has moved to another place says nothing more.
+  return (tabs.length > 0 ? tabs : errors).map(({ code, pos, message }) => {
+    const rest = text.slice(pos[0]).split("\n", 1)[0]?.trim() ?? "";
+    return { ...position(counter, pos[0]), message: inPlainWords(code, rest) ?? message };
+  });
+}
+
+/** @param rest of the line, from the place of the fault on */
+function inPlainWords(code: string, rest: string): string | undefined {
+  switch (code) {
+    case "TAB_AS_INDENT":
+      return "a line begins with a tab; indent it with spaces";
+    case "DUPLICATE_KEY": {
+      const key = rest.replace(/\s*:.*$/, "");
+      return `${key} stands here a second time; put what belongs to it in one place`;
+    }
+    case "BLOCK_AS_IMPLICIT_KEY": {
+      if (/["']/.test(rest)) return "a value with a colon and a space in it must be in quotes";
+      return `a value with a colon and a space in it must be in quotes: "${rest}"`;
+    }
+    default:
+      return undefined;
+  }
 }
 
 /** What a merge has left says more than the words of YAML for it. */

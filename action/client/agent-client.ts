@@ -61,6 +61,9 @@ export interface ClientParts {
   time?: Time;
 }
 
+/** An agent needs no time to say that it is there; what listens there instead may say nothing for ever. */
+const healthMs = 5000;
+
 /** One agent, at the address that the workflow gave. Every method throws CutoverError. */
 export class AgentClient {
   /** The authority of the address: the host in a token's audience, and the name in the log. */
@@ -84,7 +87,8 @@ export class AgentClient {
   async check(signal: AbortSignal): Promise<void> {
     const answer = await this.#retry({ signal, repeat: isPassing }, async () => {
       try {
-        return await this.#text({ method: calls.health.method, path: calls.health.path, signal });
+        const idleMs = Math.min(this.#timing.answerMs, healthMs);
+        return await this.#text({ method: calls.health.method, path: calls.health.path, idleMs, signal });
       } catch (thrown) {
         const url = new URL(this.#url);
         if (knowsNoPath(thrown) && url.pathname !== "/") throw pathTooMany(url, thrown);

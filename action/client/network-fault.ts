@@ -21,6 +21,13 @@ export const nothingChanged = "Nothing was changed on this host by this call.";
 
 const name = ({ host }: NetworkFault) => host.replace(/:\d+$/, "");
 const port = ({ host }: NetworkFault) => /:(\d+)$/.exec(host)?.[1] ?? "443";
+/** As Node tells them: `altnames: DNS:a.example.com, DNS:b.example.com`, and of an address `list: 10.0.0.1, 10.0.0.2`. */
+const namesIn = ({ message }: NetworkFault) => {
+  const [, list = ""] = /(?:altnames: (?=DNS:|IP Address:)|list: )(\S+(?:, \S+)*)/.exec(message) ?? [];
+  const names = list.split(", ").flatMap((each) => each.replace(/^(?:DNS|IP Address):/, "") || []);
+  if (names.length === 0) return "other names";
+  return names.slice(0, 5).join(", ") + (names.length > 5 ? ` and ${names.length - 5} more` : "");
+};
 const ownAuthority =
   "set NODE_EXTRA_CA_CERTS in `env` of the job to a file with the certificate of your own authority, or give the agent one of a public authority (`tls` in /etc/cutover/agent.yml)";
 
@@ -52,8 +59,8 @@ const faults: [RegExp, Words][] = [
   [
     /ERR_TLS_CERT_ALTNAME_INVALID/,
     {
-      message: (fault) => `The certificate at ${fault.host} is for other names than ${name(fault)}.`,
-      fix: (fault) => `Write one of its names into hosts, or give the agent a certificate for ${name(fault)}.`,
+      message: (fault) => `The certificate at ${fault.host} is for ${namesIn(fault)}, and not for ${name(fault)}.`,
+      fix: (fault) => `Write such a name into hosts, or give the agent a certificate for ${name(fault)}.`,
     },
   ],
   [
@@ -92,6 +99,14 @@ const faults: [RegExp, Words][] = [
         `The proxy of this runner makes no connection to ${host}: ${/statusCode=\d+/.exec(message)?.[0] ?? message}.`,
       fix: (fault) =>
         `Let the proxy of https_proxy pass connections to port ${port(fault)}, or name ${name(fault)} in no_proxy.`,
+    },
+  ],
+  [
+    /ETIMEDOUT nothing came/,
+    {
+      message: ({ host, message }) => `What answers at ${host} takes the connection and says nothing: ${message}.`,
+      fix: () =>
+        "Check the port in hosts: the agent listens on 7070, unless `listen` in /etc/cutover/agent.yml names another one. If that is the agent, `journalctl -u cutover-agent` on the host says what it does.",
     },
   ],
   [

@@ -1,3 +1,4 @@
+import { existsSync, readdirSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { completePython } from "../../shared/complete-python.ts";
@@ -36,11 +37,7 @@ export async function readConfig(
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code !== "ENOENT" && code !== "ENOTDIR") throw unreadable(name, cause);
-    throw new CutoverError("config_not_found", `There is no ${name} in ${directory}.`, {
-      unchanged: "Nothing was sent.",
-      fix: "Check the inputs working-directory and config, and that actions/checkout ran before this step. If the project's files show its server, a file with `app` alone is enough.",
-      cause,
-    });
+    throw notFound(directory, name, cause);
   }
   let detection: Detection | undefined;
   let python: string[] = [];
@@ -62,6 +59,47 @@ export async function readConfig(
   const alone = read.kind === "invalid" && read.faults.length === 1;
   if (alone && detection?.found === false) throw kindUnknown(name, detection);
   throw yamlRefusal(read.kind === "invalid" ? "config_invalid" : "config_not_yaml", name, read.faults);
+}
+
+function notFound(directory: string, name: string, cause: unknown): CutoverError {
+  const unchanged = "Nothing was sent.";
+  if (!existsSync(directory)) {
+    return new CutoverError("config_not_found", `There is no folder ${directory}, so no ${name} in it.`, {
+      unchanged,
+      fix: "Correct the input working-directory: it counts from the repository's top. See that actions/checkout ran before this step.",
+      cause,
+    });
+  }
+  const other = elsewhere(directory, name);
+  const there = other === undefined ? "" : ` ${other.file} is there.`;
+  return new CutoverError("config_not_found", `There is no ${name} in ${directory}.${there}`, {
+    unchanged,
+    fix:
+      other?.fix ??
+      "Check the inputs working-directory and config, and that actions/checkout ran before this step. If the project's files show its server, a file with `app` alone is enough.",
+    cause,
+  });
+}
+
+/** A file that is probably meant: with another ending, or in a folder. */
+function elsewhere(directory: string, name: string): { file: string; fix: string } | undefined {
+  const entries = readdirSync(directory, { withFileTypes: true });
+  const stem = name.replace(/\.ya?ml$/, "");
+  const ending = entries.find(
+    (entry) => entry.isFile() && /\.ya?ml$/.test(entry.name) && entry.name.startsWith(`${stem}.y`),
+  );
+  if (ending !== undefined) {
+    return {
+      file: ending.name,
+      fix: `Rename it to ${name}, or write \`config: ${ending.name}\` below \`with\` of this step.`,
+    };
+  }
+  const folder = entries.find((entry) => entry.isDirectory() && existsSync(join(directory, entry.name, name)));
+  if (folder === undefined) return undefined;
+  return {
+    file: `${folder.name}/${name}`,
+    fix: `If that is the project, write \`working-directory: ${folder.name}\` below \`with\` of this step.`,
+  };
 }
 
 /** A fault of cutover.yml that shows only when it is compared with the project. */

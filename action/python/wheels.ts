@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileBelow, findCause } from "../../shared/causes/cause.ts";
 import type { Config } from "../../shared/config.ts";
@@ -6,6 +6,7 @@ import { parseSource } from "../../shared/dependencies/form.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { configFault } from "../project/config.ts";
 import type { PackFile } from "../project/walk.ts";
+import type { Exec, ExecRequest } from "../runner/exec.ts";
 import { withoutSecrets } from "../runner/secrets.ts";
 import { cacheDirectory, cached, hideFromGit } from "./cache.ts";
 import { currentCommits } from "./git-references.ts";
@@ -91,7 +92,7 @@ async function runPip(
 ): Promise<void> {
   const { directory, env, exec, onLine, signal, pipArguments } = context;
   const argv = pipCommand(python, config.python.version ?? python.version, run.wanted, into);
-  const { ok, how, output } = await exec({
+  const command = {
     argv: [...argv, ...pipArguments],
     cwd: directory,
     env: {
@@ -102,9 +103,14 @@ async function runPip(
     },
     onLine,
     signal,
-  });
+  };
+  const { ok, how, output } = await exec(command);
   if (ok) return;
-  const cause = findCause(output, {
+  const refused = /\(from versions: none\)/.test(output)
+    ? await refusedIndexes(command, exec, join(into, "pip.log"))
+    : "";
+  const said = `${output}${refused}`;
+  const cause = findCause(said, {
     ...{ app: config.app, where: "runner" as const, projectFile: fileBelow(directory), lastLine: true },
   });
   const why = cause?.line ?? how;
@@ -114,9 +120,23 @@ async function runPip(
       ? "Put actions/setup-python before this step: this runner's python3 has no pip."
       : (cause?.fix ??
         "Read pip's message. For an index or a folder of your own, give --index-url or --find-links in pip-arguments."),
-    evidence: [{ source: "pip", text: output }],
+    evidence: [{ source: "pip", text: said }],
   });
 }
+
+/**
+ * An index that refuses a job looks to pip like one without the package: only a log of its own tells them apart, without
+ * passwords. With such a log pip no longer shows what builds print, so it is asked a second time.
+ */
+async function refusedIndexes(command: ExecRequest, exec: Exec, log: string): Promise<string> {
+  await exec({ ...command, env: { ...command.env, PIP_LOG: log }, onLine: () => undefined });
+  if (!existsSync(log)) return "";
+  const lines = readFileSync(log, "utf8").matchAll(/^\S+ +(Could not fetch URL \S+: 40[137] Client Error: .+)$/gm);
+  rmSync(log);
+  return [...new Set([...lines].map(([, line]) => `${line}\n`))].slice(-maxRefused).join("");
+}
+
+const maxRefused = 5;
 
 /**
  * The time of the files in a wheel that is built here, in seconds: the earliest that a wheel can hold. With the times of a

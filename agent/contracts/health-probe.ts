@@ -2,12 +2,21 @@ import type { ListenAddress } from "../../shared/config-values.ts";
 import type { Instance } from "./privileged.ts";
 
 /**
- * `body` is the beginning of the answer's body, at most 2,048 bytes; `location` is the header of a redirect; `cookie` whether
- * the answer sets one. `how` an instance did not answer: it does not listen, it has not accepted the connection, it
- * accepted and said nothing in time, or it closed the connection.
+ * `body` is the beginning of the answer's body, at most 2,048 bytes (16,384 for a visitor); `location` is the header of a
+ * redirect; `cookie` whether the answer sets one; `broken` whether the connection was closed in the middle of the body; `headerBytes`
+ * how much its headers have. `how` an instance did not answer: it does not listen, it has not accepted the connection, it accepted and said nothing in time, or
+ * it closed the connection.
  */
 export type HealthAnswer =
-  | { kind: "status"; status: number; body: string; location: string | undefined; cookie?: true }
+  | {
+      kind: "status";
+      status: number;
+      body: string;
+      location: string | undefined;
+      cookie?: true;
+      broken?: true;
+      headerBytes?: number;
+    }
   | { kind: "unreachable"; reason: string; how?: "absent" | "waiting" | "silent" | "closed" };
 
 export interface HealthProbe {

@@ -69,7 +69,7 @@ export function findCause(output: string, options: CauseOptions): Cause | undefi
   const byLine = (wanted: Hint["anywhere"]) => anywhere(lines, raised, wanted, options);
   const first = byLine("first");
   if (first !== undefined) return first;
-  const found = said === undefined ? undefined : hints.find((each) => each.pattern.test(said));
+  const found = said === undefined ? undefined : hints.find((each) => each.pattern.test(said) && fits(each, lines));
   if (found !== undefined && said !== undefined) return explained(said, found, raised, options);
   const told = byLine("always");
   if (told !== undefined) return told;
@@ -86,11 +86,16 @@ function anywhere(
   options: CauseOptions,
 ): Cause | undefined {
   for (const hint of hints) {
-    if (hint.anywhere !== wanted) continue;
+    if (hint.anywhere !== wanted || !fits(hint, lines)) continue;
     const line = lines.findLast((each) => hint.pattern.test(each));
     if (line !== undefined) return explained(withoutPrefix(line), hint, raised, options);
   }
   return undefined;
+}
+
+function fits({ with: needed, without }: Hint, lines: string[]): boolean {
+  const has = (pattern: RegExp) => lines.some((line) => pattern.test(line));
+  return (needed === undefined || has(needed)) && (without === undefined || !has(without));
 }
 
 /** The last line that says what went wrong. pip says it first and what follows from it later, so its first ERROR counts. */
@@ -111,10 +116,10 @@ function withoutPrefix(line: string): string {
 
 function explained(said: string, hint: Hint, raised: Raised | undefined, { app, where }: CauseOptions): Cause {
   const [, ...groups] = hint.pattern.exec(said) ?? [];
-  const group = groups.find((each) => each !== undefined) ?? "";
+  const [group = "", next = ""] = groups.filter((each) => each !== undefined);
   const line = withFrame(said, raised);
   const values: Record<string, string> = {
-    ...{ "{1}": group, "{app}": app, "{line}": line, "{package}": packageOf(group) },
+    ...{ "{1}": group, "{2}": next, "{app}": app, "{line}": line, "{package}": packageOf(group) },
     ...{ "{variable}": group.toUpperCase(), "{place}": placeOf(raised) },
   };
   const fill = (text: string) => text.replace(/\{\w+\}/g, (name) => values[name] ?? name);

@@ -1,7 +1,7 @@
 import type { Hint } from "./hint.ts";
 
 const migrate =
-  "Apply the migrations at each deploy: write `release: {command: python manage.py migrate --noinput}` into cutover.yml.";
+  "Apply the migrations at each deploy: write `release: {command: python manage.py migrate --noinput}` into cutover.yml. If it is there, a migration is missing: run `python manage.py makemigrations`, commit and push.";
 const address = "See `cutover env list {app}` and `env` in cutover.yml.";
 
 /** Of PostgreSQL, MySQL, SQLite and Redis, by way of their Python libraries. */
@@ -65,6 +65,12 @@ export const databaseHints: Hint[] = [
       /no such table: (\S+)|relation "([^"]+)" does not exist|Table '([^']+)' doesn't exist|no such column: (\S+)|column "?([\w.]+)"? does not exist|Unknown column '([^']+)'/,
     fix: migrate,
     example: "OperationalError: no such table: auth_user",
+  },
+  {
+    id: "integrity",
+    pattern: /^(?:IntegrityError|NotNullViolation|UniqueViolation|ForeignKeyViolation|CheckViolation): /,
+    fix: "The rows do not fit what {place} asks for. In a migration: give the column a default, or repair the rows in a migration before this one, and try both on a copy of the live data.",
+    example: "IntegrityError: NOT NULL constraint failed: t.a",
   },
   {
     id: "sqlite-locked",

@@ -108,4 +108,17 @@ export const frameworkHints: Hint[] = [
     fix: "Correct the command, or add the package that has {1} to the requirements (Flask-Migrate has `db`).",
     example: "Error: No such command 'db'.",
   },
+  {
+    id: "no-locale-folder",
+    pattern: /This script should be run from the Django Git checkout/,
+    fix: "The project has no folder `locale` with messages where the command runs: make it with `makemessages`, or set LOCALE_PATHS in the settings.",
+    example:
+      "CommandError: This script should be run from the Django Git checkout or your project or app tree, or with the settings module specified.",
+  },
+  {
+    id: "no-gettext",
+    pattern: /Can't find (msgfmt|msguniq|xgettext|msgmerge)/,
+    fix: "{1} is part of GNU gettext: run `sudo apt-get install -y gettext` in a step before this one.",
+    example: "CommandError: Can't find msgfmt. Make sure you have GNU gettext tools 0.15 or newer installed.",
+  },
 ];

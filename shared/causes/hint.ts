@@ -8,7 +8,10 @@ export interface Hint {
    * at, always, only if no line looks like an error, or only if there is no other line.
    */
   anywhere?: "first" | "always" | "if nothing else" | "if silent";
-  /** Says it in better words than the line. `{1}` is the pattern's first group. */
+  /** Only if another line of the output matches this; or if none matches that. */
+  with?: RegExp;
+  without?: RegExp;
+  /** Says it in better words than the line. `{1}` is the pattern's first group that matched, `{2}` the next. */
   cause?: string;
   /**
    * The next thing to do. `{1}` is the pattern's first group, `{package}` what has that module, `{variable}` it in

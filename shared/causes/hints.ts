@@ -1,6 +1,7 @@
 import { databaseHints } from "./database-hints.ts";
 import { frameworkHints } from "./framework-hints.ts";
 import type { Hint } from "./hint.ts";
+import { pipHints } from "./pip-hints.ts";
 import { serverHints } from "./server-hints.ts";
 import { systemHints } from "./system-hints.ts";
 import { toolHints } from "./tool-hints.ts";
@@ -9,6 +10,8 @@ const write =
   "Write in $CUTOVER_SHARED, which outlives releases, or link the file with `shared:` and `path:` in cutover.yml.";
 const network = "The machine cannot reach that address: check the name, its DNS, a firewall and a proxy.";
 const asgi = "This is an ASGI application: set `server.kind: uvicorn` in cutover.yml.";
+const elsewhere =
+  "The command runs in the workflow, which has no such service: let the settings connect only when they need it, or start the service in the job (`services:`).";
 const variable = "Set it on the host with `cutover env set {app} {1}`, or in `env` of cutover.yml if it is no secret.";
 const runnerVariable =
   "Give the settings a default for it, or set it in `env` of this step: the command runs in the workflow.";
@@ -102,6 +105,14 @@ const pythonHints: Hint[] = [
     example: "The module nomod was not found.",
   },
   {
+    id: "removed-name",
+    pattern: /cannot import name '(\w+)' from '([\w.]+)' \(\S*\/lib\/python3\.\d+\/(?!(?:site|dist)-packages\/)\S+\)/,
+    cause: "This version of Python has no {1} in its module {2}: {line}",
+    fix: "Upgrade the package that imports {1}, or set an older `python.version`. In your own code use what has replaced it: `Mapping` and the like, for example, are in collections.abc.",
+    example:
+      "ImportError: cannot import name 'Mapping' from 'collections' (/usr/lib/python3.11/collections/__init__.py)",
+  },
+  {
     id: "name-in-module",
     pattern: /ImportError: cannot import name '\w+' from '([\w.]+)'/,
     fix: "The installed version of {1} has no such name: pin the version in the requirements that the project was written for.",
@@ -147,7 +158,7 @@ const pythonHints: Hint[] = [
   },
   {
     id: "missing-extra",
-    pattern: /"?\b([\w.-]+)"? (?:to be|must be) installed/,
+    pattern: /(?<![\w.-])([\w.-]+)"? (?:to be|must be) installed/,
     fix: "Add {1} to the requirements.",
     runnerFix: "Add {1} to the requirements, and install them in a step before this one.",
     example: 'RuntimeError: Form data requires "python-multipart" to be installed.',
@@ -155,7 +166,7 @@ const pythonHints: Hint[] = [
   {
     id: "missing-module",
     pattern: /^(?:ModuleNotFoundError: |ImportError: )?.*No module named '?([\w.]+)'?/,
-    fix: "Add {package} to the requirements. If {1} is the project's own, correct its name, or see `exclude` in cutover.yml.",
+    fix: "Add {package} to the requirements. If {1} is the project's own, correct its name, or see `exclude` in cutover.yml; if it lies in a folder such as src/, write `PYTHONPATH: src` into `env` there.",
     runnerFix:
       "Install the project's requirements in a step before this one: the command runs in the workflow. If {1} is the project's own, correct its name.",
     example: "ModuleNotFoundError: No module named 'stripe'",
@@ -208,7 +219,7 @@ const pythonHints: Hint[] = [
     pattern:
       /missing 1 required positional argument: '(?:start_response|s|start)'|takes 2 positional arguments but 3 were given/,
     cause: "The server speaks ASGI, and the application is WSGI: {line}",
-    fix: "Set `server.kind: gunicorn` in cutover.yml.",
+    fix: "Set `server.kind: gunicorn` in cutover.yml. If it is that, take `worker_class` (UvicornWorker) out of gunicorn.conf.py.",
     example: "TypeError: application() missing 1 required positional argument: 's'",
   },
   {
@@ -243,12 +254,14 @@ const pythonHints: Hint[] = [
     id: "name-resolution",
     pattern: /Name or service not known|Temporary failure in name resolution|Could not resolve host/,
     fix: network,
+    runnerFix: elsewhere,
     example: "URLError: <urlopen error [Errno -2] Name or service not known>",
   },
   {
     id: "connection-refused",
     pattern: /Connection refused/,
     fix: "Nothing listens at that address: start that service, or correct the address in the app's environment (`cutover env list {app}`).",
+    runnerFix: elsewhere,
     example: "URLError: <urlopen error [Errno 111] Connection refused>",
   },
   {
@@ -274,5 +287,6 @@ export const hints: Hint[] = [
   ...frameworkHints,
   ...serverHints,
   ...pythonHints,
+  ...pipHints,
   ...toolHints,
 ];

@@ -4,7 +4,7 @@ const own = "the release's directory, its user and its log are set already.";
 const exits =
   "Look for `os._exit`, `sys.exit` or a crash in C code in what the app imports: `python -c 'import MODULE'` in the project shows it.";
 
-/** Of gunicorn, uvicorn, uWSGI, hypercorn, waitress and Celery. */
+/** Of gunicorn, uvicorn, uWSGI, hypercorn, waitress, Tornado and Celery. */
 export const serverHints: Hint[] = [
   {
     id: "gunicorn-chdir",
@@ -107,5 +107,34 @@ export const serverHints: Hint[] = [
     cause: "Its worker ended by itself with exit code 3 and printed nothing",
     fix: exits,
     example: "[2026-11-26 21:43:33 +0000] [25732] [INFO] Reason: Worker failed to boot.",
+  },
+  {
+    id: "running-loop",
+    pattern: /asyncio\.run\(\) cannot be called from a running event loop|This event loop is already running/,
+    cause: "The server imports the application inside its event loop: {line}",
+    fix: "Move what {place} does into the application's start-up handler (its `lifespan`), which may `await` it.",
+    example: "RuntimeError: asyncio.run() cannot be called from a running event loop",
+  },
+  {
+    id: "no-loop",
+    pattern: /There is no current event loop in thread|no running event loop/,
+    cause: "Code of asyncio runs in a thread that has no event loop: {line}",
+    fix: "Call it by `asyncio.run(...)` there, or make the application ASGI and set `server.kind: uvicorn`.",
+    example: "RuntimeError: There is no current event loop in thread 'ThreadPoolExecutor-0_0'.",
+  },
+  {
+    id: "startup-waits",
+    pattern: /Waiting for application startup\.$/,
+    anywhere: "if silent",
+    without: /Application startup complete|Application startup failed/,
+    cause: "The start-up handler of the application has not ended",
+    fix: "It runs before the server listens. Find what it waits for: a database, another service, a loop without an end. A loop belongs into a task of its own: `asyncio.create_task()`.",
+    example: "INFO:     Waiting for application startup.",
+  },
+  {
+    id: "tornado-option",
+    pattern: /Unrecognized command line option: '([\w-]+)'/,
+    fix: 'Tornado takes only options that are defined before parse_command_line(): write `define("{1}")` there, or take --{1} out of the command.',
+    example: "Error: Unrecognized command line option: 'port'",
   },
 ];

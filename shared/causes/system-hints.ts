@@ -44,6 +44,18 @@ export const systemHints: Hint[] = [
       "ImportError: cannot import name 'y' from partially initialized module 'a' (most likely due to a circular import)",
   },
   {
+    id: "relative-import",
+    pattern: /attempted relative import (?:with no known parent package|beyond top-level package)/,
+    fix: "{place} imports from its own package, and was started as a module without one: name it with its package (`app: shop.web:app`, `python -m shop.web`), or import without the dot.",
+    example: "ImportError: attempted relative import with no known parent package",
+  },
+  {
+    id: "module-attribute",
+    pattern: /^AttributeError: module '([\w.]+)' has no attribute '\w+'/,
+    fix: "If the project has its own file {1}.py, that hides the real {1}: rename it. Otherwise the installed version of {1}, or of Python if {1} is part of it, has no such name: pin the one that has, or upgrade what uses it at {place}.",
+    example: "AttributeError: module 'secrets' has no attribute 'token_urlsafe'",
+  },
+  {
     id: "glibc-too-new",
     pattern: /version `(GLIBC(?:XX)?_[\d.]+)' not found/,
     cause: "A wheel or program was built for a newer system than the host ({1}): {line}",
@@ -109,6 +121,13 @@ export const systemHints: Hint[] = [
     cause: "The app may not listen at that address: {line}",
     fix: "Ports below 1024 are root's, and the app is another user: let it listen where `{socket}` or `{port}` of `server.command` says. nginx has the ports 80 and 443.",
     example: "ERROR:    [Errno 13] error while attempting to bind on address ('127.0.0.1', 80): permission denied",
+  },
+  {
+    id: "no-such-address",
+    pattern: /(?:Cannot|can't) assign requested address/i,
+    cause: "The app wants to listen on an address that this machine does not have: {line}",
+    fix: "Let it listen where `{socket}` or `{port}` of `server.command` says, with 127.0.0.1 as the host.",
+    example: "OSError: [Errno 99] Cannot assign requested address",
   },
   {
     id: "no-such-script",

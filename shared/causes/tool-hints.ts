@@ -2,8 +2,21 @@ import type { Hint } from "./hint.ts";
 
 const executable = "Run `git update-index --chmod=+x {1}`, commit and push.";
 
-/** Of shells, pip, git and npm. */
+/** Of shells, make, git and npm. */
 export const toolHints: Hint[] = [
+  {
+    id: "env-interpreter",
+    pattern: /\benv: ['‘"]?([\w.+-]+)['’"]?: No such file or directory/,
+    cause: "The first line of the script names {1}, which is not there: {line}",
+    fix: "Write `#!/usr/bin/env python3`, or another program that is there, into its first line, or install {1}.",
+    example: "/usr/bin/env: ‘python2’: No such file or directory",
+  },
+  {
+    id: "make-target",
+    pattern: /\*\*\* No rule to make target '([^']+)'/,
+    fix: "The Makefile where the command runs, the project's top, has no target {1}, or lacks a file that it needs: correct the command, or name the folder: `make -C FOLDER {1}`.",
+    example: "make: *** No rule to make target 'assets'.  Stop.",
+  },
   {
     id: "windows-line-ends",
     pattern: /\^M: bad interpreter|\$'\\r': command not found|has Windows line ends/,
@@ -55,87 +68,6 @@ export const toolHints: Hint[] = [
     pattern: /error: unrecognized arguments: (.+)/,
     fix: "The program does not know {1}: correct the command, or pin the version that does.",
     example: "gunicorn: error: unrecognized arguments: --nope",
-  },
-  {
-    id: "pip-hash",
-    pattern: /THESE PACKAGES DO NOT MATCH THE HASHES/,
-    anywhere: "always",
-    fix: "pip names the package in the log: it differs from its hash in the requirements. Make the lock file again, and see which index it came from.",
-    example:
-      "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the package versions, please update the hashes.",
-  },
-  {
-    id: "pip-conflict",
-    pattern: /ERROR: Cannot install .+ because these package versions have conflicting dependencies/,
-    anywhere: "always",
-    fix: "Change one of the pinned versions in the requirements, so that they fit together.",
-    example: "ERROR: Cannot install a==1 and b==1 because these package versions have conflicting dependencies.",
-  },
-  {
-    id: "pip-header",
-    pattern: /fatal error: (\S+\.h\w*): No such file or directory/,
-    anywhere: "first",
-    fix: "The package is compiled and needs {1}: install the -dev package that has it in a step before this one, or pin a version that has a wheel.",
-    example: "c.c:1:10: fatal error: nope.h: No such file or directory",
-  },
-  {
-    id: "pip-config-program",
-    pattern: /(pg_config|mysql_config|pkg-config)\b.*(?:not found|is required)/,
-    anywhere: "first",
-    fix: "The package is compiled and needs {1}: depend on a wheel (psycopg[binary] or psycopg2-binary for PostgreSQL), or install its -dev package in a step before this one.",
-    example: "RuntimeError: pg_config executable not found",
-  },
-  {
-    id: "pip-python",
-    pattern: /requires a different Python: (\S+) not in/,
-    fix: "The package is not for Python {1}: pin a version that is, or change `python.version` in cutover.yml, which hosts and setup-python must have.",
-    example: "ERROR: Package 'delta' requires a different Python: 3.11.2 not in '>=3.99'",
-  },
-  {
-    id: "pip-platform",
-    pattern: /ERROR: (\S+) is not a supported wheel on this platform/,
-    fix: "{1} is for another system or Python: name the package instead of the file, or a wheel that fits.",
-    example: "ERROR: epsilon-1-cp27-cp27m-win32.whl is not a supported wheel on this platform.",
-  },
-  {
-    id: "pip-no-file",
-    pattern: /Could not open requirements file: .*'([^']+)'/,
-    fix: "The project has no {1}: correct `python.requirements` in cutover.yml, or the `-r` line that names it.",
-    example: "ERROR: Could not open requirements file: [Errno 2] No such file or directory: 'nope.txt'",
-  },
-  {
-    id: "pip-git-unreachable",
-    pattern: /fatal: unable to access '([^']+)'|ssh: connect to host (\S+) port/,
-    anywhere: "always",
-    fix: "This machine does not reach {1}: check the address, a proxy and a firewall.",
-    example:
-      "fatal: unable to access 'https://127.0.0.1:9/acme/x.git/': Failed to connect to 127.0.0.1 port 9 after 0 ms: Couldn't connect to server",
-  },
-  {
-    id: "pip-compiler",
-    pattern: /error: command '(\S+)' failed|unable to execute '(\S+)'|Failed building wheel for (\S+)/,
-    anywhere: "always",
-    fix: "The package has no wheel for this Python and is compiled: install a compiler and its headers in a step before this one, or pin a version that has a wheel.",
-    example: "error: command 'gcc' failed: No such file or directory",
-  },
-  {
-    id: "pip-git",
-    pattern: /could not read Username for '([^']+)'|Permission denied \(publickey\)/,
-    anywhere: "always",
-    fix: "Git cannot log in there: give the workflow a token for that repository, or depend on a released package.",
-    example: "fatal: could not read Username for 'https://github.com': terminal prompts disabled",
-  },
-  {
-    id: "pip-no-match",
-    pattern: /ERROR: No matching distribution found for (.+)/,
-    fix: "Correct the name or the version of {1} in the requirements. It may have no wheel for this Python or system. If it lies on an index of your own, give `--index-url` in `pip-arguments`.",
-    example: "ERROR: No matching distribution found for nosuchpkg-x==1",
-  },
-  {
-    id: "pip-requirement",
-    pattern: /ERROR: Invalid requirement: (.+)/,
-    fix: "Correct that line of the requirements.",
-    example: "ERROR: Invalid requirement: 'foo bar' (from line 1 of r3)",
   },
   {
     id: "npm-script",

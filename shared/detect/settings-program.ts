@@ -112,6 +112,9 @@ class Reader(ast.NodeVisitor):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         args = [self.value(arg, path) for arg in node.args]
         keywords = {each.arg: self.value(each.value, path) for each in node.keywords}
+        # Only the host sets it: a default counts elsewhere.
+        if "CUTOVER_SHARED" in args:
+            return "/cutover/shared"
         if name in ("resolve", "absolute", "as_posix") and isinstance(node.func, ast.Attribute):
             return self.value(node.func.value, path)
         asked = name == "str" and isinstance(node.func, ast.Attribute)

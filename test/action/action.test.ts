@@ -177,6 +177,12 @@ describe("the Action", () => {
 
   it.each([
     ["config_not_found", { config: "missing.yml" }, {}, "There is no missing.yml"],
+    ["config_not_found", { "working-directory": "nowhere" }, {}, "There is no folder /"],
+    ["config_not_found", { config: "deploy.yml" }, { "p/deploy.yaml": "app: shop\n" }, "deploy.yaml is there"],
+    ["config_not_found", { config: "own.yml" }, { "p/backend/own.yml": "app: shop\n" }, "working-directory: backend"],
+    ["signing_key_invalid", { "signing-key": `ed25519:${"a".repeat(43)}` }, {}, "it is the public half"],
+    ["signing_key_invalid", { "signing-key": "-----BEGIN PRIVATE KEY-----\\nMC4=" }, {}, "line breaks are written as"],
+    ["signing_key_invalid", { "signing-key": "-----BEGIN RSA PRIVATE KEY-----\nMIIE" }, {}, "(RSA PRIVATE KEY)"],
     ["config_not_yaml", {}, { "p/cutover.yml": "app: [" }, "cutover.yml:1:"],
     ["config_invalid", {}, { "p/cutover.yml": "app: Shop\nservr: {}\n" }, "cutover.yml:2:1: servr: unknown key"],
     ["server_app_not_found", {}, { "p/cutover.yml": config.replace("wsgi:", "wsg:") }, "shop/wsg.py"],

@@ -46,6 +46,7 @@ describe("the inputs", () => {
 
   it.each([
     [{}, "hosts"],
+    [{ INPUT_HOSTS: "https://https://web1.example.com:7070" }, "begins with two schemes"],
     [{ INPUT_HOSTS: "" }, "Is the variable that it names set, in this repository or in the job's `environment`?"],
     [{ INPUT_HOSTS: "https://a:1\nhttps://a:1" }, "a:1 is named twice"],
     [{ INPUT_HOSTS: "https://a:1/x?y=1" }, "must end after the port or the path"],

@@ -111,6 +111,16 @@ const wanted: Record<string, Wanted> = {
     code: "health_timeout",
     says: ["web-0 listens on 127.0.0.1:5057 instead of its socket", "out of the module"],
   },
+  "front-page-fails": {
+    code: null,
+    says: [],
+    warns: /gets 500 through nginx, and the health check, which asks for \/healthz, does not show it/,
+  },
+  "front-page-localhost": {
+    code: null,
+    says: [],
+    warns: "sends every visitor to http://localhost:8000/login, which is the visitor's own machine",
+  },
   "gunicorn-silent-exit": {
     code: "instance_died",
     says: ["its workers end as soon as they start and print no reason", '`python -c "import app"`'],
@@ -121,6 +131,15 @@ const wanted: Record<string, Wanted> = {
     code: "instance_died",
     says: ["A merge conflict is left in a file: <<<<<<< HEAD (app.py:1)", "git grep -nE"],
     at: "app.py:1",
+  },
+  "page-breaks-off": {
+    code: "health_failed",
+    says: ["answered 200 to GET / ", "broke off in the middle of the page. TypeError: '<p>hello</p>' is not a byte"],
+  },
+  "redirect-to-broken-page": {
+    code: "watch_failed",
+    says: ["/dashboard gets 500 through nginx: RuntimeError: no customers table (app.py:13)"],
+    at: "app.py:13",
   },
   "release-line-ends": {
     code: "release_command_failed",
@@ -142,11 +161,20 @@ const wanted: Record<string, Wanted> = {
     warns:
       /sends every visitor to https:\/\/.*the site does not listen there on this host\. Add "\d+ ssl" to site\.listen/,
   },
+  "startup-hangs": {
+    code: "health_timeout",
+    says: ["The start-up handler of the application has not ended", "Find what it waits for"],
+  },
   "static-folder-empty": { code: "health_failed", says: ["Missing staticfiles manifest entry for 'shop/site.css'"] },
   "static-manifest-missing-entry": { code: "health_failed", says: ["collectstatic did not collect shop/nope.css"] },
   "static-root-not-set": {
     code: "collect_failed",
     says: ["ImproperlyConfigured: ", "Set STATIC_ROOT in the settings"],
+  },
+  "style-sheet-missing": {
+    code: null,
+    says: [],
+    warns: /loads http:\/\/shop\.example\.com:\d+\/static\/site\.css, and visitors get 404 for it/,
   },
   "tornado-ignores-port": {
     code: "instance_died",
@@ -156,6 +184,10 @@ const wanted: Record<string, Wanted> = {
     code: "instance_died",
     says: ["RuntimeError: cannot reach the search index at http://10.9.9.9:9200 (app.py:3)"],
     at: "app.py:3",
+  },
+  "worker-detached": {
+    code: "instance_died",
+    says: ["worker-0 exited during startup", "No release is live yet.", "`--detach` in its command sends it to the"],
   },
   "uwsgi-view-500": {
     code: "health_timeout",

@@ -118,6 +118,13 @@ test.each([
     /^warning server.kind: .*`python: { extra: \[flask, gunicorn\] }`$/,
   ],
   [
+    "an expression of a workflow",
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the text that the app would get
+    { env: { TOKEN: "${{ secrets.TOKEN }}" } },
+    good,
+    /^warning env.TOKEN: the app gets the text .* as it stands.*`cutover env set APP TOKEN`/,
+  ],
+  [
     "an environment that cutover sets",
     { env: { PATH: "/bin", CUTOVER_APP: "x" } },
     good,

@@ -89,7 +89,11 @@ test.each([
       "3:27 env.SIZE: a text; put numbers and yes/no in quotes",
     ],
   ],
-  ["a section without anything", "drain:\n", ["3:1 drain: expected object, received nothing"]],
+  [
+    "a section without anything",
+    "drain:\n",
+    ["3:1 drain: is empty, and must be keys with values, each on a line below it: timeout"],
+  ],
   [
     "expires",
     "static: [{ url: /s/, from: s, expires: maximum }]",
@@ -176,6 +180,35 @@ test.each([["app: [shop"], ["a: *nowhere"], ["a: 1\na: 2"], ["---\na: 1\n---\nb:
     expect(readYaml(text, configSchema).kind).toBe("not yaml");
   },
 );
+
+test.each([
+  ["a: 1\nb: 2\na: 3", ["3:1 a stands here a second time; put what belongs to it in one place"]],
+  [
+    "a:\n\tb: 1\n\tc: 2",
+    ["2:1 a line begins with a tab; indent it with spaces", "3:1 a line begins with a tab; indent it with spaces"],
+  ],
+  ["env:\n  GREETING: hello: world", ['2:13 a value with a colon and a space in it must be in quotes: "hello: world"']],
+])("what is not YAML is told without its terms: %j", (text, expected) => {
+  expect(faults(text)).toEqual(expected);
+});
+
+test.each([
+  ["static: { url: /s/, from: s }", "3:1 static: has keys of its own, and must be a list: begin each entry with `- `"],
+  [
+    "site: { server_name: shop.example.com }",
+    "3:9 site.server_name: is a text, and must be a list: [shop.example.com]",
+  ],
+  [
+    "env: [A=1]",
+    "3:1 env: is a list, and must be names with values, each on a line below it: `NAME: value`, without a dash",
+  ],
+  [
+    "health: /up",
+    "3:1 health: is a text, and must be keys with values, each on a line below it: path, host, expect, timeout",
+  ],
+])("keys, a list or a text in the place of another: %s", (text, expected) => {
+  expect(faults(head + text)).toEqual([expected]);
+});
 
 test("the error carries file, line and column of each, and says how many there are", () => {
   const errors = { notYaml: "config_not_yaml", invalid: "config_invalid" } as const;

@@ -52,7 +52,7 @@ export function exitWords({ program, how, cause, printed, command }: Exited): Wo
     return { message, fix: cause.fix ?? readLog, frame: cause.frame };
   }
   const exited = `${program} ${end?.words ?? "exited during startup"}`;
-  const fix = end === undefined ? foreground : fixForCode(end.code, command);
+  const fix = fixForEnd(end, command);
   if (cause !== undefined) {
     return { message: sentence(`${exited}: ${cause.line}`), fix: unless(fix) };
   }
@@ -60,6 +60,19 @@ export function exitWords({ program, how, cause, printed, command }: Exited): Wo
   const bare = end === undefined ? ` (${how.replace(" (process log may have details)", "")})` : "";
   if (printed) return { message: `${exited}${bare}.`, fix: end === undefined ? readLog : fix };
   return { message: `${exited} and printed nothing${bare}.`, fix };
+}
+
+/** A word of a command by which a program leaves supervisor. */
+const background = /(?:^|\s)(--detach|--daemon(?:ize|ized)?|--fork|-D|multi start)(?=\s|$)/;
+
+function fixForEnd(end: End | undefined, command: string | undefined): string {
+  const [, word] = background.exec(command ?? "") ?? [];
+  if (word !== undefined && (end === undefined || end.code === 0)) return inForeground(word);
+  return end === undefined ? foreground : fixForCode(end.code, command);
+}
+
+function inForeground(word: string): string {
+  return `\`${word}\` in its command sends it to the background, where nothing watches it: take that out. supervisor keeps it running.`;
 }
 
 interface End {
@@ -97,7 +110,7 @@ function fixForCode(code: number | undefined, command: string | undefined): stri
   const run = command === undefined ? "" : ` Run \`${command}\` in the project: `;
   if (code === 0) return `${foreground}${run === "" ? "" : `${run}it must not return.`}`;
   if (code === 128 + SIGKILL) {
-    return "Most often the host has too little memory for it: look at `dmesg | grep -i oom`, then lower `server.workers` or `server.instances`, or add memory.";
+    return "Most often the host has too little memory for it: look at `dmesg | grep -i oom`, then add memory, or let it need less: fewer `server.workers` or `server.instances`, smaller steps in a command.";
   }
   if (code !== undefined && crashes.has(code)) {
     return 'A package with C code crashes: PYTHONFAULTHANDLER: "1" in `env` of cutover.yml shows where. Pin the version that worked before.';

@@ -101,7 +101,8 @@ type Status = Extract<HealthAnswer, { kind: "status" }>;
 type Unreachable = Exclude<HealthAnswer, Status>;
 
 function isWell(answer: HealthAnswer, asked: Asked): boolean {
-  return answer.kind === "status" && statusExpected(asked.expect, answer.status) && !sendsInCircles(answer, asked);
+  if (answer.kind !== "status" || answer.broken === true) return false;
+  return statusExpected(asked.expect, answer.status) && !sendsInCircles(answer, asked);
 }
 
 /** What one instance has answered until now: never what was expected. */

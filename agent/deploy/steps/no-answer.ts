@@ -32,7 +32,7 @@ function wordsFor({ instance, answer, path, timeout, server, strays }: Unanswere
   if (answer.how === "closed") {
     return {
       message: `${instance} closes the connection without an answer to GET ${path} (${answer.reason}).`,
-      fix: "Its worker ends at each request: read the app's log, which is with this message.",
+      fix: server.kind === "aiohttp" ? noResponse : endsAtRequest,
     };
   }
   if (strays.length > 0 && answer.how !== "silent") {
@@ -64,6 +64,10 @@ function wordsFor({ instance, answer, path, timeout, server, strays }: Unanswere
       };
   }
 }
+
+const endsAtRequest = "Its worker ends at each request: read the app's log, which is with this message.";
+const noResponse =
+  "aiohttp does so if a handler returns no response: end it with `return web.Response(...)`. With `logging.basicConfig()` in the app its log says which one. Otherwise the program ends at each request, and its log says why.";
 
 /** A server that cutover starts has its address already: then the app itself starts another server. */
 function instead({ command, bind }: Config["server"]): string {

@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import prettyMs from "pretty-ms";
 import { argv } from "../../../shared/command.ts";
 import { milliseconds } from "../../../shared/duration.ts";
@@ -66,14 +67,22 @@ function failed(app: string, code: number, { command, last }: { command: string;
   const evidence = evidenceOf(last);
   const cause = causeIn(app, evidence);
   const why = cause === undefined ? " and printed nothing" : `: ${cause.line}`;
-  const said = `The release command ended with exit code ${code}`;
+  const said = `The release command ${endOf(code)}`;
   const unknown =
-    cause === undefined || cause.vague === true ? fixOf(code, command, cause) : "Correct it and deploy again.";
+    cause === undefined || cause.vague === true
+      ? fixOf(code, command, cause)
+      : "Correct that and deploy again. The command runs at each deploy, so it must also succeed when its work is done already.";
   return new CutoverError("release_command_failed", sentence(`${said}${why}`), {
     unchanged,
     ...wordsOf({ fix: cause?.fix ?? unknown, frame: cause?.frame }),
     evidence,
   });
+}
+
+/** A command that a signal ended has 128 and the signal's number as its code. */
+function endOf(code: number): string {
+  const [signal] = Object.entries(constants.signals).find(([, number]) => number === code - 128) ?? [];
+  return signal === undefined ? `ended with exit code ${code}` : `was killed by ${signal}`;
 }
 
 function evidenceOf(lines: string[]): Evidence[] {

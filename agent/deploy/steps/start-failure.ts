@@ -117,7 +117,7 @@ async function answered(
   const { status, body, location } = answer;
   const bodies = body.trim() === "" ? [] : [{ source: `response of ${instance.name}`, text: body }];
   const to = location === undefined ? "" : ` (to ${location})`;
-  const said = `${instance.name} answered ${status}${to} to GET ${path} with Host ${host}; expected ${expect}.`;
+  const said = `${instance.name} answered ${status}${to} to GET ${path} with Host ${host}${answer.broken === true ? ", and broke off in the middle of the page" : `; expected ${expect}`}.`;
   // The app has also written a redirect's address.
   const [first, ...rest] = await maskedEvidence(context.ports, spec.app, [{ source: "", text: said }, ...bodies]);
   const message = first?.text ?? said;
@@ -126,13 +126,26 @@ async function answered(
     return failure("health_failed", { message: circle, fix: circleFix }, [...rest, ...logs]);
   }
   // What a 404 says of the log is that nothing failed.
-  const server = status >= 500;
-  const asked500 = server && cause === undefined ? await djangoSays(context, spec, { answer, path, host }) : undefined;
+  const server = status >= 500 || answer.broken === true;
+  const asked500 =
+    status >= 500 && cause === undefined ? await djangoSays(context, spec, { answer, path, host }) : undefined;
   const why = server ? (cause ?? asked500?.cause) : undefined;
   const evidence = [...rest, ...(asked500?.evidence ?? []), ...logs];
-  const words = why === undefined ? message : sentence(`${message} ${why.line}`);
+  const words = sentence(`${message} ${why?.line ?? ownWords(status, rest[0]?.text)}`.trim());
   const fix = why?.fix ?? fixFor(answer, asked);
   return failure("health_failed", { message: words, fix, frame: why?.frame }, evidence);
+}
+
+/** What an app that knows that it is not well says of itself, if it is short and no page. */
+function ownWords(status: number, body = ""): string {
+  const text = body.replace(/\s+/g, " ").trim();
+  const isOwn = status >= 400 && text !== "" && text.length <= 200 && !/<[a-z!]/i.test(text);
+  return isOwn &&
+    !/^\W*(?:\d{3}\b|(?:detail|message|error|title)\W+)?[\s:-]*(?:Internal Server Error|Service Unavailable|Server Error.*|Not Found|Bad Request.*|Forbidden|Unauthorized|Method Not Allowed|Invalid host header|Misdirected Request)\W*$/i.test(
+      text,
+    )
+    ? `It says: ${text}`
+    : "";
 }
 
 const circleFix =
@@ -143,10 +156,16 @@ export function sendsInCircles({ status, location, cookie }: Status, { host, pat
   return status >= 300 && status < 400 && cookie !== true && location === `https://${host}${path}`;
 }
 
-function fixFor({ status, location, body }: Status, { host, path }: Asked): string {
+function fixFor({ status, location, body, broken }: Status, { host, path }: Asked): string {
+  if (broken === true) {
+    return "The app failed when it had begun to answer, or its Content-Length is wrong: read its log, which is with this message.";
+  }
   if (status === 400 || status === 421) return refusedHost(host, body);
   if (status === 404) {
     return `The app has no page at ${path} for the name ${host}: set \`health.path\` in cutover.yml to one that it has, or \`health.host\` if it answers to another name.`;
+  }
+  if (status === 405) {
+    return `The page at ${path} takes no GET: set \`health.path\` in cutover.yml to one that does.`;
   }
   const login = location !== undefined && /log-?in|sign-?in|auth|account/i.test(location);
   if (status === 401 || status === 403 || login) {

@@ -16,6 +16,8 @@ export interface RunFault {
   code?: ErrorCode;
   /** If its log does not say more. */
   fix?: string;
+  /** Whether the log of some instance says why: which one answered is not known. */
+  inLogs?: true;
   evidence?: Evidence[];
 }
 
@@ -106,7 +108,7 @@ export async function failureReason(
   { code, said, fault, unchanged }: { code: ErrorCode; said: string; fault: RunFault; unchanged: string },
 ): Promise<CutoverError> {
   const logs = await lastLogLines(ports, spec);
-  const own = logs.filter(({ source }) => fault.text.startsWith(`${source} `));
+  const own = logs.filter(({ source }) => fault.inLogs === true || fault.text.startsWith(`${source} `));
   // What a program said last counts only if it has ended.
   const cause = causeIn(spec.app, own, /exited|restarted|BACKOFF|FATAL|EXITED/.test(fault.text));
   const message = sentence(`${said}: ${fault.text}${cause === undefined ? "" : `: ${cause.line}`}`);

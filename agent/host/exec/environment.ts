@@ -1,5 +1,5 @@
 import { environmentName } from "../../../shared/config-values.ts";
-import { parseEnvFile, type reservedNames } from "../../../shared/env-file.ts";
+import { envFileFaults, parseEnvFile, type reservedNames } from "../../../shared/env-file.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { readOwnerFile } from "../ownership/owner-file.ts";
 
@@ -66,7 +66,10 @@ export async function readSecrets(file: string, required: boolean, user?: number
   const values = parseEnvFile(text);
   for (const [name, value] of Object.entries(values)) {
     if (environmentName.safeParse(name).success && !value.includes("\0")) continue;
-    throw new CutoverError("host_settings_invalid", `${file} has a line that is not NAME=value.`, {
+    const line = envFileFaults(text)[0]?.line;
+    const where = line === undefined ? `${file} has a line` : `Line ${line} of ${file}`;
+    const is = line === undefined ? "that is not NAME=value" : "is not NAME=value";
+    throw new CutoverError("host_settings_invalid", `${where} ${is}.`, {
       unchanged: "Nothing was changed.",
       fix: "Write one NAME=value on each line. Names have letters, digits and _, and do not start with a digit.",
     });

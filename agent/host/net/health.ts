@@ -55,7 +55,7 @@ export class SocketProbe implements HealthProbe {
         return unreachable(`the request cannot be sent: ${(error as Error).message}`);
       }
       call.on("response", (response) =>
-        readAnswer(response, (answer) => {
+        readAnswer(response, { signal }, (answer) => {
           resolve(answer);
           call.destroy();
         }),

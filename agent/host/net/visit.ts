@@ -2,7 +2,7 @@ import { type RequestOptions, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { portOf } from "../../../shared/config-site.ts";
 import type { HealthAnswer, Visit } from "../../contracts/ports.ts";
-import { type Answered, readAnswer } from "./health-answer.ts";
+import { type Answered, pageBytes, readAnswer } from "./health-answer.ts";
 import { proxyConnection } from "./proxy-protocol.ts";
 
 export interface Visiting {
@@ -39,7 +39,7 @@ export function visit({ address, host, path, timeoutMs }: Visit, by: Visiting): 
     try {
       const call = secure ? requestHttps(options) : requestHttp(options);
       call.on("response", (response) =>
-        readAnswer(response, (answer: Answered) => {
+        readAnswer(response, { signal, most: pageBytes }, (answer: Answered) => {
           resolve(answer);
           call.destroy();
         }),

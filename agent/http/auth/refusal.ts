@@ -56,11 +56,11 @@ export function publicError(refusal: Refusal): CutoverError {
 export function unauthorized(cause?: unknown): CutoverError {
   return new CutoverError(
     "unauthorized",
-    "The agent refused the token. Either the host has no app of this name, or the token does not prove what this call needs: " +
+    "The agent refused the token. Either the host has no app of this name, or cannot read its settings file, or the token does not prove what this call needs: " +
       "a repository or a key that the app trusts, this host's name, this app, this call, and that it has not expired.",
     {
       unchanged: "Nothing was changed.",
-      fix: "On the host, `cutover app list` shows the apps and `cutover app show` shows whom each one trusts. The agent's log has the exact reason: which claim of the token differs, and from what.",
+      fix: "On the host, `cutover app list` shows the apps, `cutover app show` whom each one trusts, and `cutover doctor` a file that cannot be read. The agent's log has the exact reason: which claim of the token differs, and from what.",
       cause,
     },
   );

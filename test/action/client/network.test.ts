@@ -91,8 +91,15 @@ test("a certificate for another name", async () => {
   trust(good.certificate);
   const port = await listening(createTlsServer({ cert: good.certificate, key: good.key }, ok), "127.0.0.2");
   const error = await checked(`https://127.0.0.2:${port}`);
-  expect(error.message).toBe(`The certificate at 127.0.0.2:${port} is for other names than 127.0.0.2.`);
-  expect(error.fix).toBe("Write one of its names into hosts, or give the agent a certificate for 127.0.0.2.");
+  expect(error.message).toBe(`The certificate at 127.0.0.2:${port} is for 127.0.0.1, and not for 127.0.0.2.`);
+  expect(error.fix).toBe("Write such a name into hosts, or give the agent a certificate for 127.0.0.2.");
+});
+
+test("an address that takes the connection and says nothing", async () => {
+  const host = `127.0.0.1:${await listening(createServer(() => undefined))}`;
+  const error = await checked(`http://${host}`);
+  expect(error.message).toBe(`What answers at ${host} takes the connection and says nothing: nothing came for 5 s.`);
+  expect(error.fix).toContain("the agent listens on 7070");
 });
 
 test("a name that does not resolve", async () => {

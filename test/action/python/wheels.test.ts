@@ -1,6 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, rmSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { buildVenv } from "../../../action/python/build-venv.ts";
 import { findPython } from "../../../action/python/interpreter.ts";
 import { readRequirements } from "../../../action/python/requirements.ts";
@@ -69,6 +71,21 @@ describe("vendored wheels", () => {
     expect(error.code).toBe("wheels_failed");
     expect(error.evidence[0]?.text).toContain("No matching distribution found for no-such-thing==9");
     expect(await refusalCode(() => vendorWheels(configOf(), context(space)))).toBe("wheels_failed");
+  });
+
+  it("say that the index refuses the job, which pip itself tells nobody, and leave no log of pip's", async () => {
+    using space = wheelhouse();
+    const server = createServer((_request, response) => response.writeHead(401).end());
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    space.write("p/requirements.txt", "acme-billing==2.1\n");
+    const env = { PIP_NO_INDEX: "", PIP_INDEX_URL: `http://ci:hunter2@127.0.0.1:${port}/simple` };
+    const error = await refusal(() => vendorWheels(configOf(), context(space, env)));
+    expect(error.message).toContain("The package index does not let this job in (401)");
+    expect(error.fix).toContain("Give it a user and a password");
+    expect(JSON.stringify(error.evidence)).not.toContain("hunter2");
+    expect(readdirSync(space.at("p"), { recursive: true }).join()).not.toContain("pip.log");
   });
 
   it("need an interpreter", async () => {

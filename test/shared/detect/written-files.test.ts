@@ -104,6 +104,11 @@ describe("Django's settings", () => {
       "import dj_database_url\nDATABASES = {'default': dj_database_url.config(default=f'sqlite:///{BASE_DIR}/site.db')}\n",
       [{ path: "site.db" }],
     ],
+    [
+      "the shared directory of the host, also with a default for elsewhere",
+      "import os\nDATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': os.path.join(os.environ.get('CUTOVER_SHARED', BASE_DIR), 'db.sqlite3')}, 'other': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': os.environ.get('CUTOVER_SHARED', '.') + '/other.sqlite3'}}\n",
+      [],
+    ],
     ["uploads", "import os\nMEDIA_ROOT = os.path.join(BASE_DIR, 'media')\n", [{ path: "media/", url: "/files/" }]],
     ["uploads among collected files", "MEDIA_ROOT = BASE_DIR / 'static' / 'media'\n", []],
     [

@@ -30,6 +30,15 @@ test.each([
   });
 });
 
+test.each(["celery -A jobs worker --detach", "gunicorn -D app:app", "celery multi start w1"])(
+  "a program that goes to the background is told by the word that sends it there: %s",
+  (command) => {
+    const { fix } = exitWords({ ...silent, how: "EXITED: exit code 0", command });
+    expect(fix).toMatch(/^`(?:--detach|-D|multi start)` in its command sends it to the background/);
+    expect(exitWords({ ...silent, how: "EXITED: exit code 1", command }).fix).not.toContain("background");
+  },
+);
+
 test("what a program said last stands next to its exit code, and an error without", () => {
   const how = "EXITED: exit code 3";
   const vague = { line: "starting up", vague: true } as const;

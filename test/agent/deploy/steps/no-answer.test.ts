@@ -48,6 +48,12 @@ test.each<[string, Partial<Unanswered> & Pick<Unanswered, "answer">, RegExp, Reg
     /ends at each/,
   ],
   [
+    "is an aiohttp whose handler returns nothing",
+    { answer: answer("closed"), server: { ...command, kind: "aiohttp" } },
+    /closes the connection without/,
+    /`return web\.Response/,
+  ],
+  [
     "says itself why",
     { answer: answer("silent"), cause: { line: "KeyError: 'X'", fix: "Set X." } },
     /within 6s\. KeyError: 'X'\.$/,

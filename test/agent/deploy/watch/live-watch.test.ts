@@ -39,19 +39,6 @@ function notices(host: FakeHost, id: string): string[] {
   return events.flatMap((event) => (event.type === "notice" ? [event.message] : []));
 }
 
-test("an nginx that is down says nothing of a release; one that has no answer for its visitors does", async () => {
-  const nothing = { kind: "unreachable", reason: "nothing listens on port 80" } as const;
-  const down = await deployed((host) => host.visits.set("80 /", { ...nothing, how: "absent" }));
-  expect(down.view).toMatchObject({ outcome: "succeeded" });
-  expect(notices(down.host, down.view.id)).toContainEqual(expect.stringContaining("look at nginx on the host"));
-  const silent = await deployed((host) => host.visits.set("80 /", { ...nothing, how: "silent" }));
-  expect(silent.view).toMatchObject({ outcome: "failed", failure: { code: "watch_failed" } });
-  expect(silent.host.disk.slots).toBe(`${v1}:60`);
-  const bad = await deployed((host) => host.visits.set("80 /", { ...sick, status: 502 }));
-  expect(bad.view.failure?.detail).toContain("gets 502 through nginx");
-  expect(bad.view.failure?.fix).toContain("its error log on the host says why");
-});
-
 test("a release is watched for 30 s unless cutover.yml says otherwise", async () => {
   expect(configSchema.parse({ app: "shop", server: { kind: "gunicorn", app: "a:b" } }).watch).toBe("30s");
   const { host, view } = await deployed(() => {});

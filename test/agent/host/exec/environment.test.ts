@@ -60,8 +60,8 @@ test("a file of secrets may be missing, unless the settings name it", async () =
 
 test("a wrong name is refused without telling the value", async () => {
   const file = join(scratch(), "shop.env");
-  writeFileSync(file, "1-bad=s3cret\n");
+  writeFileSync(file, "GOOD=1\n1-bad=s3cret\n");
   const error = await readSecrets(file, true).catch((thrown: unknown) => thrown);
-  expect(error).toMatchObject({ code: "host_settings_invalid" });
+  expect(error).toMatchObject({ code: "host_settings_invalid", message: `Line 2 of ${file} is not NAME=value.` });
   expect(JSON.stringify(error) + String(error)).not.toContain("s3cret");
 });

@@ -61,11 +61,18 @@ test("of a long body 2 KiB are kept, also of an endless one", async () => {
   expect(answer).toMatchObject({ kind: "status", status: 500, body: "x".repeat(2048) });
 });
 
-test("a body that breaks off does not hide the status", async () => {
+test("a body that breaks off does not hide the status, and is no whole answer", async () => {
   const socket = serve((_, response) => {
     response.writeHead(503, { "Content-Length": 100 }).write("half", () => response.destroy());
   });
-  expect(await probe.check(web(socket), request)).toMatchObject({ status: 503, body: "half" });
+  expect(await probe.check(web(socket), request)).toMatchObject({ status: 503, body: "half", broken: true });
+});
+
+test("a page that takes longer than the time limit is not a broken one", async () => {
+  const socket = serve((_, response) => void response.writeHead(200).write("half"));
+  const answer = await probe.check(web(socket), { ...request, timeoutMs: 200 });
+  expect(answer).toMatchObject({ status: 200, body: "half" });
+  expect(answer).not.toHaveProperty("broken");
 });
 
 test("what cannot be reached has a reason", async () => {

@@ -163,7 +163,7 @@ describe.each(kinds)("a token is $what", ({ table, start }) => {
 });
 
 const publicDetail =
-  "The agent refused the token. Either the host has no app of this name, or the token does not prove what this call needs: " +
+  "The agent refused the token. Either the host has no app of this name, or cannot read its settings file, or the token does not prove what this call needs: " +
   "a repository or a key that the app trusts, this host's name, this app, this call, and that it has not expired.";
 
 test("however many unknown keys were named, GitHub was asked once", () => {
