@@ -33,7 +33,7 @@ const { stdin, stdout, env } = process;
 const atTerminal = stdin.isTTY === true && stdout.isTTY === true;
 
 function showPage(address: string): { opened: boolean } {
-  heading("The page: slots, visitors, releases, as they change");
+  heading("The page: open the app shop on it to see its slots, visitors and releases change");
   const { port } = new URL(address);
   fact(styled("bold", address));
   const opened = atTerminal && openBrowser(address);

@@ -22,6 +22,8 @@ export interface Visitors {
 /** @throws Error if it went otherwise than the demo tells */
 export async function deployFirst(stage: Stage, signal: AbortSignal): Promise<void> {
   heading("Deploying v1, the first release");
+  fact(styled("dim", "runner: a step of the Action in GitHub's job; host: a step of the agent"));
+  fact(styled("dim", "on the page, v1 is the release whose name ends with 1111111, v2 with 2222222, v3 with 3333333"));
   const begun = performance.now();
   expectLive(await deploy(stage, { version: "v1", watch: "0s" }, signal), "v1", performance.now() - begun);
 }

@@ -18,6 +18,11 @@ test("an app: 60 slots coloured by release, its visitors by release, its release
   expect(words(text)).toContain(`${live} live 9.0 0.0 % 12 ms 84 ms`);
   expect(words(text)).toContain(`${canary} canary 1.0 20.0 % 12 ms 300 ms`);
   expect(words(text)).toContain(`2 ${canary} /checkout`);
+  expect(words(text)).toContain("Each slot leads to an instance of one release.");
+  expect(words(text)).toMatch(
+    /The table is of the last \d+ s, .* 5xx: the share of requests that the server failed\. p50, p95:/,
+  );
+  expect(words(text)).toMatch(/5xx scale 0 to [\d.]+ %/);
   expect([...text.matchAll(/href="\/apps\/shop\/(ask[^"]*)"/g)].map(([, address]) => address)).toEqual([
     "ask/rollback",
     `ask/activate?release=${canary}`,
@@ -44,7 +49,7 @@ test("the running deployment, step by step, with its output, and an abort until 
   await page.enter();
   await expect.poll(async () => words((await page.ask("/apps/shop")).text)).toContain("pip | Collecting Django");
   const { text } = await page.ask("/apps/shop");
-  expect(words(text)).toContain("bundle verified 40ms unpacked now environment built release command done");
+  expect(words(text)).toContain("bundle verified 40ms unpacked in progress environment built release command done");
   expect(text).toMatch(/role="status">deploy 20261121T110000Z-7654321: bundle verified</);
   expect(text).toContain(`/apps/shop/ask/abort?deployment=${id}`);
   service.views.set("shop", { ...view, deployment: { ...deployment, state: "cut_over" } });
