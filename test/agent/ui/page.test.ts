@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { DeploymentView } from "../../../shared/protocol.ts";
+import { type DeploymentView, requestsWords } from "../../../shared/protocol.ts";
 import { fakeAppView, fakeTimes } from "../../fakes/app-view.ts";
 import { before, canary, live, withCanary } from "./canary-host.ts";
 import { PageHost } from "./visitor.ts";
@@ -54,6 +54,33 @@ test("the running deployment, step by step, with its output, and an abort until 
   expect(text).toContain(`/apps/shop/ask/abort?deployment=${id}`);
   service.views.set("shop", { ...view, deployment: { ...deployment, state: "cut_over" } });
   expect((await page.ask("/apps/shop")).text).not.toContain("ask/abort");
+});
+
+test("what the agent said last of the visitors is not said twice while the deployment runs", async () => {
+  await using page = await PageHost.start();
+  const { service } = page.host;
+  const requests = { requests: 90, failed: 0, p95: 84 };
+  service.script = [{ type: "notice", message: requestsWords(requests) }];
+  const { deployment: id } = service.begin("shop", "deploy", canary);
+  const deployment: DeploymentView = {
+    ...{ id, app: "shop", kind: "deploy", release: canary, outcome: "running", by: { subject: "ci" }, requests },
+    ...{ started: fakeTimes.live, state: "cut_over", phases: [] },
+  };
+  service.views.set("shop", { ...fakeAppView(), deployment });
+  await page.enter();
+  await expect.poll(async () => (await page.ask("/apps/shop")).text).toContain("output-text");
+  const shown = words((await page.ask("/apps/shop")).text.replace(/<details.*?<\/details>/gs, ""));
+  expect(shown.split(requestsWords(requests))).toHaveLength(2);
+});
+
+test("the titles of numbers stand over them, on the page of all apps", async () => {
+  await using page = await withCanary();
+  const { text } = await page.ask("/");
+  const titles = [...text.matchAll(/<th scope="col"( class="number")?>([^<]*)/g)].map(([, number, title]) => [
+    title,
+    number !== undefined,
+  ]);
+  expect(titles.filter(([, number]) => number).map(([title]) => title)).toEqual(["Requests/s", "5xx", "p95"]);
 });
 
 test.each([
