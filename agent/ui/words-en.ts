@@ -28,7 +28,7 @@ const roles: Record<RunRequests["role"], string> = {
   live: "live",
   canary: "canary",
   old: "old",
-  none: "nginx itself, without an instance",
+  none: "nginx itself, or not known",
 };
 
 export const english = {

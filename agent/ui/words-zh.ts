@@ -126,5 +126,5 @@ export const chinese: Words = {
     rolled_back: "已回滚",
     failed: "失败",
   },
-  roles: { live: "在线", canary: "灰度", old: "旧版本", none: "由 nginx 直接应答" },
+  roles: { live: "在线", canary: "灰度", old: "旧版本", none: "nginx 直接应答，或无法判断" },
 };

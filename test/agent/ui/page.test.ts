@@ -17,6 +17,7 @@ test("an app: 60 slots coloured by release, its visitors by release, its release
   expect(words(text)).toContain(`54 to ${live} 6 to ${canary}`);
   expect(words(text)).toContain(`${live} live 9.0 0.0 % 12 ms 84 ms`);
   expect(words(text)).toContain(`${canary} canary 1.0 20.0 % 12 ms 300 ms`);
+  expect(words(text)).toContain("nginx itself, or not known 0.4 0.0 %");
   expect(words(text)).toContain(`2 ${canary} /checkout`);
   expect(words(text)).toContain("Each slot leads to an instance of one release.");
   expect(words(text)).toMatch(
