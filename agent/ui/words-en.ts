@@ -28,7 +28,7 @@ const roles: Record<RunRequests["role"], string> = {
   live: "live",
   canary: "canary",
   old: "old",
-  none: "no instance",
+  none: "nginx itself, or not known",
 };
 
 export const english = {
@@ -67,6 +67,7 @@ export const english = {
   slotsOf: (count: number, release: string) => `${count} to ${release}`,
   noSlots: (count: number) => `${count} to nothing`,
   allSlots: "The 60 slots",
+  slotsHint: "nginx spreads the requests over 60 slots. Each slot leads to an instance of one release.",
   visitors: "Visitors",
   release: "Release",
   role: "Role",
@@ -75,7 +76,9 @@ export const english = {
   p50: "p50",
   p95: "p95",
   chart: (what: string) => `${what} by release, over the last five minutes`,
-  highest: (text: string) => `up to ${text}`,
+  highest: (text: string) => `scale 0 to ${text}`,
+  visitorsHint: (seconds: number) =>
+    `The table is of the last ${seconds} s, the charts are of the last five minutes. 5xx: the share of requests that the server failed. p50, p95: half of the requests, or 95 % of them, took no longer than this.`,
   notCounted: "nginx has written no line of a request yet.",
   gap: "Some requests may be missing",
   failing: "Paths that fail most",
@@ -85,7 +88,7 @@ export const english = {
   noDeployment: "There was no deployment yet.",
   by: (who: string) => `by ${who}`,
   ago: (time: string) => `${time} ago`,
-  now: "now",
+  now: "in progress",
   output: "Output and notices",
   fix: "Fix",
   judged: "Its visitors",

@@ -36,6 +36,7 @@ export const chinese: Words = {
   slotsOf: (count, release) => `${count} 个指向 ${release}`,
   noSlots: (count) => `${count} 个没有指向`,
   allSlots: "60 个 slot",
+  slotsHint: "nginx 把请求分到 60 个 slot。每个 slot 指向某一个版本的一个实例。",
   visitors: "访客",
   release: "版本",
   role: "角色",
@@ -44,7 +45,9 @@ export const chinese: Words = {
   p50: "p50",
   p95: "p95",
   chart: (what) => `各版本最近五分钟的${what}`,
-  highest: (text) => `最高 ${text}`,
+  highest: (text) => `刻度 0 到 ${text}`,
+  visitorsHint: (seconds) =>
+    `表格是最近 ${seconds} 秒的数据，图表是最近五分钟的数据。5xx：服务器出错的请求所占的比例。p50、p95：一半的请求、95% 的请求耗时不超过这个值。`,
   notCounted: "nginx 还没有写下任何请求记录。",
   gap: "可能缺少一部分请求",
   failing: "出错最多的路径",
@@ -123,5 +126,5 @@ export const chinese: Words = {
     rolled_back: "已回滚",
     failed: "失败",
   },
-  roles: { live: "在线", canary: "灰度", old: "旧版本", none: "没有实例" },
+  roles: { live: "在线", canary: "灰度", old: "旧版本", none: "nginx 直接应答，或无法判断" },
 };

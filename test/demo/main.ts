@@ -5,7 +5,16 @@ import { parseArgs } from "node:util";
 import { startLoadProcess } from "../load/process.ts";
 import { fact, heading, print, styled } from "./show.ts";
 import { openPage, openStage, type Stage } from "./stage.ts";
-import { checkoutPage, deployBroken, deployFirst, deployGood, rates, summarize, type Visitors } from "./story.ts";
+import {
+  checkoutPage,
+  deployBroken,
+  deployFirst,
+  deployGood,
+  rates,
+  summarize,
+  tellFailures,
+  type Visitors,
+} from "./story.ts";
 
 /**
  * The main job, to look at: three releases of the sample shop through the built Action, two of them under load, on an
@@ -24,7 +33,7 @@ const { stdin, stdout, env } = process;
 const atTerminal = stdin.isTTY === true && stdout.isTTY === true;
 
 function showPage(address: string): { opened: boolean } {
-  heading("The page: slots, visitors, releases, as they change");
+  heading("The page: open the app shop on it to see its slots, visitors and releases change");
   const { port } = new URL(address);
   fact(styled("bold", address));
   const opened = atTerminal && openBrowser(address);
@@ -67,8 +76,13 @@ async function demo(exit: boolean, signal: AbortSignal): Promise<void> {
   await deployFirst(stage, signal);
   if (atTerminal && !exit && !opened) await waitForReader(signal);
   const visitors = await startVisitors(stack, stage);
-  await deployGood(stage, visitors, signal);
-  await deployBroken(stage, visitors, signal);
+  try {
+    await deployGood(stage, visitors, signal);
+    await deployBroken(stage, visitors, signal);
+  } catch (error) {
+    if (!signal.aborted) await tellFailures(visitors);
+    throw error;
+  }
   await summarize(visitors);
   heading("Have a look");
   fact(`${styled("bold", `${stage.site}/`)}  the shop`);

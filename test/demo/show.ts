@@ -20,7 +20,7 @@ export function heading(text: string): void {
 
 /** One finished step: a tick, what it was, how long it took. */
 export function step(name: string, took: string, note = ""): void {
-  const gap = " ".repeat(Math.max(0, 28 - stripVTControlCharacters(name).length));
+  const gap = " ".repeat(Math.max(0, 32 - stripVTControlCharacters(name).length));
   print(
     `  ${styled("green", "✓")} ${name}${gap} ${styled("cyan", took.padStart(8))}${note === "" ? "" : `  ${styled("dim", note)}`}`,
   );

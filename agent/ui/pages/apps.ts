@@ -8,9 +8,10 @@ import type { Words } from "../words.ts";
 /** The apps of the host, a line for each. */
 export function appsPart(lines: AppLine[], { words, now }: { words: Words; now: number }): Html {
   if (lines.length === 0) return html`<p>${words.noApps}</p>`;
-  const titles = [words.app, words.live, words.running, words.rate, words.failed, words.p95, words.lastDeployment];
+  const titles = [words.app, words.live, words.running];
+  const numbers = [words.rate, words.failed, words.p95];
   return html`<div class="scroll" role="group" tabindex="0" id="apps-table" aria-label="${words.apps}"><table>
-    <thead><tr>${titles.map((title) => html`<th scope="col">${title}</th>`)}</tr></thead>
+    <thead><tr>${titles.map((title) => html`<th scope="col">${title}</th>`)}${numbers.map((title) => html`<th scope="col" class="number">${title}</th>`)}<th scope="col">${words.lastDeployment}</th></tr></thead>
     <tbody>${lines.map((line) => row(line, { words, now }))}</tbody>
   </table></div>`;
 }

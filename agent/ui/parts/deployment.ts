@@ -33,6 +33,9 @@ export function deploymentPart(look: AppLook): Html {
   const { deployment } = view;
   if (deployment === null) return html`<p class="dim">${words.noDeployment}</p>`;
   const { id, by, outcome, failure, started, canary, requests } = deployment;
+  const visitors = requests === undefined ? undefined : requestsWords(requests);
+  // What the agent said last of the visitors stands below, with its name.
+  const last = lines.at(-1) === visitors ? undefined : lines.at(-1);
   return html`
     <p>
       <strong class="${outcomeColours[outcome]}">${deploymentSentence(deployment, words)}</strong>
@@ -44,9 +47,9 @@ export function deploymentPart(look: AppLook): Html {
       () =>
         html`<p><a class="button" id="abort-running" href="/apps/${view.app}/ask/abort?deployment=${id}">${words.abort}</a></p>`,
     )}
-    ${when(outcome === "running" && lines.length > 0, () => html`<p class="dim" lang="en">${lines.at(-1)}</p>`)}
+    ${when(outcome === "running" && last !== undefined, () => html`<p class="dim" lang="en">${last}</p>`)}
     ${when(canary !== undefined, () => html`<p>${words.judged}: <span lang="en">${canary?.said}</span></p>`)}
-    ${requests === undefined ? "" : html`<p>${words.judged}: <span lang="en">${requestsWords(requests)}</span></p>`}
+    ${when(visitors !== undefined, () => html`<p>${words.judged}: <span lang="en">${visitors}</span></p>`)}
     ${failure === undefined ? "" : failureBox(failure, look)}
     ${when(
       lines.length > 0,

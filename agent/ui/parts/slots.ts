@@ -30,6 +30,7 @@ export function slotsPart({ view, colours, words }: SlotsLook): Html {
   }));
   if (empty > 0) legend.push({ colour: "empty", text: words.noSlots(empty) });
   return html`
+    <p class="dim">${words.slotsHint}</p>
     <div class="slots" aria-hidden="true">
       ${[...boxes, ...new Array<string>(empty).fill("empty")].map((colour) => html`<span class="slot ${colour}"></span>`)}
     </div>

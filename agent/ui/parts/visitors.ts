@@ -16,7 +16,7 @@ export function visitorsPart(look: VisitorsLook): Html {
       <th scope="row">
         ${run.release === null ? words.roles.none : html`<span class="mark ${colours.of(run.release)}" aria-hidden="true"></span>${run.run}`}
       </th>
-      <td>${words.roles[run.role]}</td>
+      <td>${run.release === null ? "" : words.roles[run.role]}</td>
       <td class="number">${rateText(run.requests / view.seconds)}</td>
       <td class="number ${run.failed > 0 ? "bad" : ""}">${failedShare(run)}</td>
       <td class="number">${run.p50 === undefined ? "" : latencyText(run.p50)}</td>
@@ -32,6 +32,7 @@ export function visitorsPart(look: VisitorsLook): Html {
       </tr></thead>
       <tbody>${view.runs.map(row)}</tbody>
     </table></div>
+    <p class="dim">${words.visitorsHint(view.seconds)}</p>
     <div class="charts">${measures(look).map((measure) => chart(look, measure))}</div>
     ${failingPaths(view.runs, look)}`;
 }

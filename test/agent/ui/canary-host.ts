@@ -32,6 +32,7 @@ export async function withCanary(): Promise<PageHost> {
       runs: [
         run("live", live, {}),
         run("canary", canary, { requests: 10, failed: 2, p95: 300, failing: [{ path: "/checkout", count: 2 }] }),
+        { role: "none", run: null, release: null, requests: 4, failed: 0, failing: [] },
       ],
     },
   });

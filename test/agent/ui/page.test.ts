@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { DeploymentView } from "../../../shared/protocol.ts";
+import { type DeploymentView, requestsWords } from "../../../shared/protocol.ts";
 import { fakeAppView, fakeTimes } from "../../fakes/app-view.ts";
 import { before, canary, live, withCanary } from "./canary-host.ts";
 import { PageHost } from "./visitor.ts";
@@ -17,7 +17,13 @@ test("an app: 60 slots coloured by release, its visitors by release, its release
   expect(words(text)).toContain(`54 to ${live} 6 to ${canary}`);
   expect(words(text)).toContain(`${live} live 9.0 0.0 % 12 ms 84 ms`);
   expect(words(text)).toContain(`${canary} canary 1.0 20.0 % 12 ms 300 ms`);
+  expect(words(text)).toContain("nginx itself, or not known 0.4 0.0 %");
   expect(words(text)).toContain(`2 ${canary} /checkout`);
+  expect(words(text)).toContain("Each slot leads to an instance of one release.");
+  expect(words(text)).toMatch(
+    /The table is of the last \d+ s, .* 5xx: the share of requests that the server failed\. p50, p95:/,
+  );
+  expect(words(text)).toMatch(/5xx scale 0 to [\d.]+ %/);
   expect([...text.matchAll(/href="\/apps\/shop\/(ask[^"]*)"/g)].map(([, address]) => address)).toEqual([
     "ask/rollback",
     `ask/activate?release=${canary}`,
@@ -44,11 +50,38 @@ test("the running deployment, step by step, with its output, and an abort until 
   await page.enter();
   await expect.poll(async () => words((await page.ask("/apps/shop")).text)).toContain("pip | Collecting Django");
   const { text } = await page.ask("/apps/shop");
-  expect(words(text)).toContain("bundle verified 40ms unpacked now environment built release command done");
+  expect(words(text)).toContain("bundle verified 40ms unpacked in progress environment built release command done");
   expect(text).toMatch(/role="status">deploy 20261121T110000Z-7654321: bundle verified</);
   expect(text).toContain(`/apps/shop/ask/abort?deployment=${id}`);
   service.views.set("shop", { ...view, deployment: { ...deployment, state: "cut_over" } });
   expect((await page.ask("/apps/shop")).text).not.toContain("ask/abort");
+});
+
+test("what the agent said last of the visitors is not said twice while the deployment runs", async () => {
+  await using page = await PageHost.start();
+  const { service } = page.host;
+  const requests = { requests: 90, failed: 0, p95: 84 };
+  service.script = [{ type: "notice", message: requestsWords(requests) }];
+  const { deployment: id } = service.begin("shop", "deploy", canary);
+  const deployment: DeploymentView = {
+    ...{ id, app: "shop", kind: "deploy", release: canary, outcome: "running", by: { subject: "ci" }, requests },
+    ...{ started: fakeTimes.live, state: "cut_over", phases: [] },
+  };
+  service.views.set("shop", { ...fakeAppView(), deployment });
+  await page.enter();
+  await expect.poll(async () => (await page.ask("/apps/shop")).text).toContain("output-text");
+  const shown = words((await page.ask("/apps/shop")).text.replace(/<details.*?<\/details>/gs, ""));
+  expect(shown.split(requestsWords(requests))).toHaveLength(2);
+});
+
+test("the titles of numbers stand over them, on the page of all apps", async () => {
+  await using page = await withCanary();
+  const { text } = await page.ask("/");
+  const titles = [...text.matchAll(/<th scope="col"( class="number")?>([^<]*)/g)].map(([, number, title]) => [
+    title,
+    number !== undefined,
+  ]);
+  expect(titles.filter(([, number]) => number).map(([title]) => title)).toEqual(["Requests/s", "5xx", "p95"]);
 });
 
 test.each([
