@@ -34,9 +34,11 @@ const classes = new Set(frameworks.flatMap(({ makes }) => makes));
  * The applications in a project's Python files. The first is the likeliest; others that are as likely come with it.
  */
 export function applicationsIn(modules: PythonModules, files: ProjectFiles): Application[] {
-  const found = Object.entries(modules.scan.modules).flatMap(([file, module]) =>
-    inModule(modules, files, file, module),
-  );
+  const all = Object.entries(modules.scan.modules);
+  const outer = all.flatMap(([file, module]) => inModule(modules, files, file, module));
+  // Applications that contain each other are none of the usual kind: then all of them count.
+  const found =
+    outer.length > 0 ? outer : all.flatMap(([file, module]) => inModule(modules, files, file, module, true));
   const sorted = found.toSorted((a, b) => compare(a.rank, b.rank));
   const [first] = sorted;
   if (first === undefined) return [];
@@ -46,7 +48,8 @@ export function applicationsIn(modules: PythonModules, files: ProjectFiles): App
 /** The application of one file; undefined if it makes none. */
 export function applicationOf(modules: PythonModules, files: ProjectFiles, file: string): Application | undefined {
   const module = modules.module(file);
-  const [found] = module === undefined ? [] : inModule(modules, files, file, module);
+  const inFile = (inner: boolean) => (module === undefined ? [] : inModule(modules, files, file, module, inner));
+  const [found] = [...inFile(false), ...inFile(true)];
   if (found === undefined) return undefined;
   const { rank: _, ...application } = found;
   return application;
@@ -56,14 +59,23 @@ function compare(a: number[], b: number[]): number {
   return a.map((each, index) => each - (b[index] ?? 0)).find((difference) => difference !== 0) ?? 0;
 }
 
-function inModule(modules: PythonModules, files: ProjectFiles, file: string, module: PythonModule): Ranked[] {
+/** @param inner also what another application contains */
+function inModule(
+  modules: PythonModules,
+  files: ProjectFiles,
+  file: string,
+  module: PythonModule,
+  inner = false,
+): Ranked[] {
   // The class that makes applications is none itself, though a file such as asgi.py imports it.
   const imported = Object.keys(module.imports).filter((name) => !classes.has(module.imports[name] ?? ""));
   const names = [...new Set([...module.assigned.map(({ name }) => name), ...imported])];
-  const objects = names.flatMap((name) => ofName(modules, files, file, module, name));
+  const counts = (name: string) => inner || !modules.isInner(file, name);
+  const objects = names.filter(counts).flatMap((name) => ofName(modules, files, file, module, name));
   const best = preferred(objects.filter((each) => !isImported(module, each.app) || isGateway(file)));
   if (best !== undefined) return [best];
-  const factories = module.functions.flatMap(({ name }) => ofName(modules, files, file, module, name));
+  const functions = module.functions.map(({ name }) => name).filter(counts);
+  const factories = functions.flatMap((name) => ofName(modules, files, file, module, name));
   const given = ran(module);
   const factory = factories.find(({ app }) => given.includes(nameIn(app))) ?? preferred(factories);
   return factory === undefined ? [] : [factory];
