@@ -8,6 +8,7 @@ const output = z.object({
   /** Settings that are given, whether or not their value can be told. */
   named: z.array(z.string()),
   lines: z.record(z.string(), z.tuple([z.string(), z.int()])),
+  conditions: z.record(z.string(), z.int()).optional(),
 });
 
 /** What Django's settings say about files. Paths are absolute, as the settings make them on this machine. */
@@ -31,6 +32,8 @@ export interface DjangoSettings {
   inside(path: string): string | undefined;
   /** Where each setting stands: `shop/settings.py:12`. */
   where: Record<string, string>;
+  /** Settings that are given under a condition alone which does not hold as the text has it, and its line. */
+  conditions: Record<string, string>;
 }
 
 const options = { timeout: 30_000, maxBuffer: 8 * 1024 * 1024, cwd: "/" };
@@ -68,7 +71,7 @@ function parsed(printed: string, directory: string, folder: string): DjangoSetti
 
 /** @param printed what the program printed: `values`, `named`, `lines` */
 export function settingsFrom(printed: unknown, directory: string, folder: string): DjangoSettings {
-  const { values, named, lines } = output.parse(printed);
+  const { values, named, lines, conditions = {} } = output.parse(printed);
   const text = (name: string) => (typeof values[name] === "string" ? (values[name] as string) : undefined);
   const root =
     text("STATIC_ROOT") ??
@@ -87,6 +90,9 @@ export function settingsFrom(printed: unknown, directory: string, folder: string
     debug: values.DEBUG === true,
     inside: (path) => insideProject(directory, path, folder),
     where: Object.fromEntries(Object.entries(lines).map(([name, [file, line]]) => [name, `${file}:${line}`])),
+    conditions: Object.fromEntries(
+      Object.entries(conditions).map(([name, line]) => [name, `${lines[name]?.[0] ?? ""}:${line}`]),
+    ),
   };
 }
 

@@ -18,6 +18,8 @@ export interface Django {
     developing?: string;
     /** No file names them: people set the variable themselves. */
     unnamed?: true;
+    /** Settings for production that no file names. */
+    unused?: { module: string; file: string };
   };
   wsgi?: { app: string; file: string };
   asgi?: { app: string; file: string; channels: boolean };
@@ -41,6 +43,7 @@ export function djangoOf({ files, modules }: Pick<Sources, "files" | "modules">)
   const production = settings === undefined ? undefined : productionOf(settings, path, modules);
   const unnamed = settings === undefined ? unnamedSettings(path, packages, modules) : undefined;
   const module = production ?? settings ?? unnamed;
+  const unused = unusedSettings(module, path, { files, modules });
   return {
     manage,
     path,
@@ -50,6 +53,7 @@ export function djangoOf({ files, modules }: Pick<Sources, "files" | "modules">)
         from: from ?? manage,
         ...(unnamed !== undefined && { unnamed: true as const }),
         ...(production !== undefined && settings !== undefined && { developing: settings }),
+        ...unused,
       },
     }),
     ...(wsgi && { wsgi }),
@@ -65,6 +69,30 @@ function productionOf(settings: string, path: string, modules: PythonModules): s
   return ["production", "prod", "live", "deploy"]
     .map((other) => `${base ?? ""}${start}${other}`)
     .find((module) => modules.locate(module, [path]) !== undefined);
+}
+
+const forProduction =
+  /(?:^|\/)(?:(?:settings?|conf|configs?|configuration)\/(?:\w+\/)?(?:prod|production|live|deploy|heroku|server)|(?:settings?|config)_(?:prod|production|live|deploy)|(?:prod|production|live)_settings|(?:prod|production|live)\/settings)\.py$/;
+
+/** Settings by whose name somebody means the live site, next to the ones that are used and do not lead to them. */
+function unusedSettings(
+  used = "",
+  path: string,
+  { files, modules }: Pick<Sources, "files" | "modules">,
+): Pick<NonNullable<Django["settings"]>, "unused"> {
+  const chosen = modules.locate(used, [path])?.file;
+  if (chosen === undefined || forProduction.test(chosen)) return {};
+  const base = path === "" ? "" : `${path}/`;
+  const text = files.read(chosen) ?? "";
+  const file = (files.paths?.() ?? []).find((each) => {
+    const stem = each.slice(each.lastIndexOf("/") + 1, -".py".length);
+    // Settings such as an __init__.py may import those of production by themselves.
+    const isReached = new RegExp(`\\b${stem}\\b`).test(text);
+    return each.startsWith(base) && forProduction.test(each) && hasApps(modules, each) && !isReached;
+  });
+  if (file === undefined) return {};
+  const module = file.slice(base.length, -".py".length).replaceAll("/", ".");
+  return { unused: { file, module } };
 }
 
 /** Settings that no file names: those for production, or the ones that all others are made from. */

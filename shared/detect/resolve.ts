@@ -37,7 +37,8 @@ export function findingsOf({ line, why, variables, process }: Written, sources: 
   for (const step of stepsOf(line, sources.files, variables)) {
     const found = process === undefined ? serversOf(step, why, sources) : undefined;
     if (found !== undefined) {
-      servers.push(...found);
+      const settings = settingsFor(step.env.DJANGO_SETTINGS_MODULE ?? variables?.DJANGO_SETTINGS_MODULE, step, sources);
+      servers.push(...found.map((each) => ({ ...each, ...(settings && { env: { ...each.env, ...settings } }) })));
       continue;
     }
     const preparation = preparationOf(step);
@@ -50,6 +51,15 @@ export function findingsOf({ line, why, variables, process }: Written, sources: 
   }
   return { servers, processes, ...(release !== undefined && { release }) };
 }
+
+/** The settings that the server's own environment names, unless they are for developing. */
+function settingsFor(module: string | undefined, { folder }: Step, { modules }: Sources) {
+  if (module === undefined || developing.test(module) || modules.locate(module, [folder]) === undefined)
+    return undefined;
+  return { DJANGO_SETTINGS_MODULE: module };
+}
+
+const developing = /(?:^|[._])(?:dev|develop|development|local|test|tests|testing|debug|ci)$/;
 
 /** What a command serves; undefined if it serves nothing. */
 function serversOf(step: Step, why: string, sources: Sources): Candidate[] | undefined {
