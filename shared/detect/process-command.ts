@@ -17,7 +17,9 @@ const ifWorker: Reader = (args) => (args.includes("worker") || args.includes("wo
 /** Workers and schedulers that are known by their program. */
 const programs: Record<string, Reader> = {
   celery,
+  flower: (_, words) => page("flower", words, "--address"),
   rq: ifWorker,
+  "rq-dashboard": (_, words) => page("rq-dashboard", words, "--bind"),
   rqworker: () => worker,
   rqscheduler: () => scheduler,
   huey_consumer: () => huey,
@@ -57,7 +59,17 @@ function celery(args: string[], given: string[]): Known | undefined {
   if (has("beat")) return { name: "beat", overlap: false, command: outside(words) };
   if (has("worker") && (has("-B") || has("--beat"))) return { name: "beat", overlap: false, command: outside(words) };
   if (has("worker")) return { ...worker, ...(!hostname(args) && { command: named(words) }) };
-  return has("flower") ? { name: "flower" } : undefined;
+  return has("flower") ? page("flower", words, "--address") : undefined;
+}
+
+/** A page that watches workers. It listens on a port of its own, so two at once cannot start, and anybody could read it. */
+function page(name: string, words: string[], address: string): Known {
+  // No shell fills in $PORT, which is the site's own in a Procfile.
+  const own = words.filter(
+    (word, index) => !/\$/.test(word) && !(/^-{1,2}[\w-]+$/.test(word) && /^\$/.test(words[index + 1] ?? "")),
+  );
+  const isGiven = own.some((word) => word === address || word.startsWith(`${address}=`));
+  return { name, overlap: false, command: joined([...own, ...(isGiven ? [] : [`${address}=127.0.0.1`])]) };
 }
 
 /** supervisor keeps the log, and a release is read-only. */

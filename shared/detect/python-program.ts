@@ -1,4 +1,5 @@
 import { commandsProgram } from "./commands-program.ts";
+import { metadataProgram } from "./metadata-program.ts";
 import { wrapsProgram } from "./wraps-program.ts";
 
 /**
@@ -16,7 +17,7 @@ root = sys.argv[1]
 # A file without one of these makes no application, and says nothing of one.
 WORDS = [word.encode() for word in (
     "app wsgi asgi erver flask fastapi starlette quart litestar sanic falcon bottle pyramid dash aiohttp tornado cherrypy "
-    "DJANGO_SETTINGS ROOT_URLCONF _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE BaseSettings add_option argparse optparse click typer").split()] + [b"import *"]
+    "DJANGO_SETTINGS ROOT_URLCONF _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE BaseSettings add_option argparse optparse click typer metadata pkg_resources").split()] + [b"import *"]
 
 
 # What wraps an application gets it by one of these names.
@@ -41,7 +42,7 @@ def dotted(node):
     return None
 
 
-${commandsProgram}${wrapsProgram}${String.raw`
+${commandsProgram}${wrapsProgram}${metadataProgram}${String.raw`
 class Module:
     def __init__(self, path, tree):
         self.path, self.name = path, module_of(path)
@@ -62,6 +63,7 @@ class Module:
         self.body(tree.body)
         self.walk(tree)
         self.out["commands"] = commands_of(self, tree)
+        self.out["metadata"] = metadata_of(self, tree)
         self.out["environ"] += settings_of(self, tree)
         self.out["imports"], self.out["star"] = self.imports, self.star
 
@@ -267,7 +269,7 @@ for path in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n
         out = Module(path, ast.parse(text)).out
         names = [*out["imports"].values(), *out["star"]]
         # What only calls other code has no say: neither an application nor a name that leads to one.
-        if main or out["assigned"] or out["runs"] or out["commands"] or out["strings"] or out["star"] or out["classes"] or any(
+        if main or out["assigned"] or out["runs"] or out["commands"] or out["metadata"] or out["strings"] or out["star"] or out["classes"] or any(
                 each["gateway"] or any("call" in value for value in each["returns"]) for each in out["functions"]) or any(
                 name.rpartition(".")[2] in ("app", "application", "api", "server", "create_app", "make_app", "get_app") for name in names if "." in name):
             found[path] = out

@@ -4,7 +4,7 @@ import { inProject, type Step, stepsOf } from "./command-line.ts";
 import type { Candidate, Findings, FoundProcess } from "./findings.ts";
 import { frameworks } from "./frameworks.ts";
 import type { Sources } from "./looked-at.ts";
-import { ofOwnProgram } from "./own-command.ts";
+import { asModule, ofOwnProgram } from "./own-command.ts";
 import { ofPaste } from "./paste.ts";
 import { preparationOf, processOf } from "./process-command.ts";
 import { PythonModules } from "./python-modules.ts";
@@ -45,7 +45,7 @@ export function findingsOf({ line, why, variables, process }: Written, sources: 
     if (preparation !== undefined) release = { command: preparation, why };
     // A second server, or what only a developer runs, is no process of a release.
     else if (!harmless.has(step.program) && serverOf(step, sources.files)?.app === undefined) {
-      const background = processOf(step, why, process);
+      const background = processOf(asModule(step, sources), why, process);
       if (background !== undefined) processes.push(background);
     }
   }

@@ -1,11 +1,10 @@
-import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import ignore from "ignore";
 import type { Django } from "../../../shared/detect/django.ts";
 import type { DjangoSettings } from "../../../shared/detect/django-settings.ts";
 import type { WrittenPath } from "../../../shared/detect/written-files.ts";
 import type { Project } from "../../../shared/project.ts";
-import type { Plan } from "./plan.ts";
 
 /** Settings for production that no file names: only a person knows whether they are meant. */
 export function unusedNotes({ settings }: Django): string[] {
@@ -17,9 +16,9 @@ export function unusedNotes({ settings }: Django): string[] {
 }
 
 /** Static files are collected on the runner, where a variable of the hosts is not set. */
-export function conditionNotes(entry: Plan["static"], read: DjangoSettings | undefined): string[] {
+export function conditionNotes(read: DjangoSettings | undefined): string[] {
   const where = read?.conditions.STATIC_ROOT;
-  if (entry === undefined || where === undefined) return [];
+  if (where === undefined) return [];
   return [
     `STATIC_ROOT has a value only under the condition of ${where}: give what makes it true, such as DEBUG, below env, or collecting static files fails`,
   ];
@@ -27,7 +26,7 @@ export function conditionNotes(entry: Plan["static"], read: DjangoSettings | und
 
 /** A database of the repository: what is in it comes to the hosts. */
 export function databaseNotes(directory: string, project: Project, shared: WrittenPath[]): string[] {
-  const isIgnored = ignored(directory);
+  const isIgnored = ignored(project);
   const found = (project.paths?.() ?? []).filter(
     (path) => /\.(?:sqlite3?|db3?)$/.test(path) && !isIgnored(path) && isDatabase(join(directory, path)),
   );
@@ -40,10 +39,8 @@ export function databaseNotes(directory: string, project: Project, shared: Writt
 }
 
 /** What the project's own .gitignore leaves out. */
-function ignored(directory: string): (path: string) => boolean {
-  const file = join(directory, ".gitignore");
-  if (!existsSync(file)) return () => false;
-  const rules = ignore().add(readFileSync(file, "utf8"));
+function ignored(project: Project): (path: string) => boolean {
+  const rules = ignore().add(project.read(".gitignore") ?? "");
   return (path) => rules.ignores(path);
 }
 

@@ -153,7 +153,11 @@ function filesPart(
     asked === undefined ? [] : writtenPaths(project, names, asked, entry === undefined ? [] : [entry.from]);
   return {
     shared,
-    notes: [...unusedNotes(django), ...conditionNotes(entry, read), ...databaseNotes(directory, project, shared)],
+    notes: [
+      ...unusedNotes(django),
+      ...(entry === undefined ? [] : conditionNotes(read)),
+      ...databaseNotes(directory, project, shared),
+    ],
     ...(entry !== undefined && { static: entry }),
     ...(asked?.databases !== false && { release: { command: migrate, why: "the old release serves while it runs" } }),
   };
