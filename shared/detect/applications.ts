@@ -42,8 +42,30 @@ export function applicationsIn(modules: PythonModules, files: ProjectFiles): App
   const sorted = found.toSorted((a, b) => compare(a.rank, b.rank));
   const [first] = sorted;
   if (first === undefined) return [];
-  return sorted.filter(({ rank }) => compare(rank, first.rank) === 0).map(({ rank: _, ...application }) => application);
+  return sorted
+    .filter(({ rank }) => compare(rank, first.rank) === 0)
+    .map(({ rank: _, ...application }) => withLayout(application, modules, files));
 }
+
+/** Dash's pages are often laid out in another file, which imports the application and its server: that file makes it whole. */
+function withLayout(application: Application, modules: PythonModules, files: ProjectFiles): Application {
+  const lays = (file: string) => /^\s*\w+\.layout\s*=/m.test(files.read(file) ?? "");
+  const module = modules.module(application.file);
+  const usesDash = Object.values(module?.imports ?? {}).some((name) => /^dash(?:\.|$)|^dash_extensions/.test(name));
+  if (!usesDash || lays(application.file)) return application;
+  for (const [file, other] of Object.entries(modules.scan.modules)) {
+    const server = nameIn(application.app);
+    const imported = `${module?.module}.${server}`;
+    if (file === application.file || folderOf(file) !== folderOf(application.file) || !lays(file)) continue;
+    const [name] = Object.entries(other.imports).find(([, each]) => each === imported) ?? [];
+    const assigned = other.assigned.find(({ value }) => value.name?.endsWith(".server") === true)?.name;
+    const found = name ?? assigned;
+    if (found !== undefined) return { ...application, app: `${dottedIn(file, application.path)}:${found}`, file };
+  }
+  return application;
+}
+
+const folderOf = (file: string) => file.slice(0, file.lastIndexOf("/") + 1);
 
 /** The application of one file; undefined if it makes none. */
 export function applicationOf(modules: PythonModules, files: ProjectFiles, file: string): Application | undefined {
@@ -74,11 +96,27 @@ function inModule(
   const objects = names.filter(counts).flatMap((name) => ofName(modules, files, file, module, name));
   const best = preferred(objects.filter((each) => !isImported(module, each.app) || isGateway(file)));
   if (best !== undefined) return [best];
-  const functions = module.functions.map(({ name }) => name).filter(counts);
-  const factories = functions.flatMap((name) => ofName(modules, files, file, module, name));
   const given = ran(module);
+  const used = completed(module);
+  const functions = module.functions
+    .map(({ name }) => name)
+    .filter((name) => counts(name) && (given.includes(name) || !used.has(name)));
+  const factories = functions.flatMap((name) => ofName(modules, files, file, module, name));
   const factory = factories.find(({ app }) => given.includes(nameIn(app))) ?? preferred(factories);
   return factory === undefined ? [] : [factory];
+}
+
+/** Functions whose application another function of the file takes, adds something to, and returns; tests have their own. */
+function completed({ module, functions }: PythonModule): ReadonlySet<string> {
+  const whole = functions.filter(
+    ({ name, required }) => required.length === 0 && !/test|dev|debug|mock|fake|local/i.test(name),
+  );
+  const names = whole.flatMap(({ name, returns }) =>
+    returns
+      .flatMap(({ call }) => (call == null ? [] : [call.replace(`${module}.`, "")]))
+      .filter((each) => each !== name),
+  );
+  return new Set(names);
 }
 
 /** The names that a script gives to what starts it: `run_app(init())`. */

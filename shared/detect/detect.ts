@@ -10,10 +10,12 @@ import type { Candidate, Findings, FoundProcess } from "./findings.ts";
 import { requiredFrameworks, type Speaks } from "./frameworks.ts";
 import { ownCommands, servedByCommand } from "./own-command.ts";
 import { listening, ofApplication, ofListener, type Sources, sourcesOf } from "./resolve.ts";
-import { isTornado, scriptCandidates } from "./scripts.ts";
+import { isTornado, scriptCandidates, streamlitScripts } from "./scripts.ts";
 import { hasServer, type ServerClues, serversFor } from "./server-choice.ts";
+import { streamlitCommand } from "./server-command.ts";
 import { fromCompose } from "./sources/compose.ts";
 import { fromDockerfiles } from "./sources/dockerfile.ts";
+import { fromPlatforms } from "./sources/platforms.ts";
 import { fromProcfile } from "./sources/procfile.ts";
 import { fromMakefile, fromShellScripts } from "./sources/scripts.ts";
 import { fromGunicornConf, fromPyproject, fromReadme, fromUwsgi } from "./sources/settings-files.ts";
@@ -130,6 +132,7 @@ function writtenIn(sources: Sources): Findings[][] {
     fromProcfile,
     fromDockerfiles,
     fromCompose,
+    fromPlatforms,
     fromSupervisor,
     fromSystemd,
     fromUwsgi,
@@ -231,7 +234,19 @@ function ofPython(sources: Sources): Candidate[] {
   const usual = scripts.filter((file) => /(?:^|\/)(?:app|main|server|run|web)\.py$/.test(file));
   const tornado = (usual.length > 0 ? usual : scripts).flatMap((file) => scriptCandidates(modules, files, file, bind));
   if (found.some(({ caution }) => caution === undefined)) return found;
-  return [...tornado, ...found, ...(found.length + tornado.length > 0 ? [] : ofListeners(sources))];
+  if (found.length + tornado.length > 0) return [...tornado, ...found];
+  const listeners = ofListeners(sources);
+  return listeners.length > 0 ? listeners : ofStreamlit(sources);
+}
+
+function ofStreamlit({ modules, bind }: Sources): Candidate[] {
+  if (bind === "socket") return [];
+  return streamlitScripts(modules).map((file) => ({
+    kind: "command",
+    command: streamlitCommand(file),
+    bind: "port",
+    why: [`${file} imports streamlit`],
+  }));
 }
 
 /** Scripts that start a framework's own server, such as CherryPy's, where nobody wrote down how they are run. */

@@ -18,6 +18,8 @@ export interface DjangoSettings {
   staticRoot?: string | { unknown: true };
   mediaUrl?: string;
   mediaRoot?: string;
+  /** Static files are not on the hosts: the storage that has them, or the host. */
+  remote?: string;
   /** django.contrib.staticfiles is installed. */
   staticfiles: boolean;
   /** There is a database; Django refuses to migrate without one. */
@@ -78,7 +80,10 @@ export function settingsFrom(printed: unknown, directory: string, folder: string
     (named.includes("STATIC_ROOT") && values.STATIC_ROOT !== null ? { unknown: true as const } : undefined);
   const apps = Array.isArray(values.INSTALLED_APPS) ? values.INSTALLED_APPS : [];
   const [staticUrl, mediaUrl, mediaRoot] = [text("STATIC_URL"), text("MEDIA_URL"), text("MEDIA_ROOT")];
+  const elsewhere = /^(?:https?:)?\/\//.test(staticUrl ?? "") ? "the host of STATIC_URL" : undefined;
+  const remote = remoteStorage(values) ?? elsewhere;
   return {
+    ...(remote !== undefined && { remote }),
     ...(staticUrl !== undefined && { staticUrl }),
     ...(root !== undefined && root !== "" && { staticRoot: root }),
     ...(mediaUrl !== undefined && mediaUrl !== "" && { mediaUrl }),
@@ -94,6 +99,17 @@ export function settingsFrom(printed: unknown, directory: string, folder: string
       Object.entries(conditions).map(([name, line]) => [name, `${lines[name]?.[0] ?? ""}:${line}`]),
     ),
   };
+}
+
+function remoteStorage({
+  STORAGES: storages,
+  STATICFILES_STORAGE: storage,
+}: Record<string, unknown>): string | undefined {
+  const { staticfiles } = (storages ?? {}) as { staticfiles?: { BACKEND?: unknown } };
+  const name = String(staticfiles?.BACKEND ?? storage ?? "");
+  return /s3|boto|gcloud|google|azure|cloudinary|oss|cos\b|qiniu|dropbox|storages\.backends/i.test(name)
+    ? name
+    : undefined;
 }
 
 function sqliteFiles(databases: unknown): string[] {

@@ -1,8 +1,9 @@
 import type { ProjectFiles } from "../project-clues.ts";
 import type { Candidate } from "./findings.ts";
 import type { PythonModules } from "./python-modules.ts";
-import type { Sources } from "./resolve.ts";
+import { forDeveloping, type Sources } from "./resolve.ts";
 import { serversFor } from "./server-choice.ts";
+import { platformSettings } from "./sources/platforms.ts";
 
 /** A Django project, as its manage.py, its wsgi.py and its settings show it. */
 export interface Django {
@@ -42,7 +43,8 @@ export function djangoOf({ files, modules }: Pick<Sources, "files" | "modules">)
   const settings = from === undefined ? own : settingsOf(from, modules, files);
   const production = settings === undefined ? undefined : productionOf(settings, path, modules);
   const unnamed = settings === undefined ? unnamedSettings(path, packages, modules) : undefined;
-  const module = production ?? settings ?? unnamed;
+  const live = platformSettings(files).find(({ module }) => isLive(module, path, modules));
+  const module = live?.module ?? production ?? settings ?? unnamed;
   const unused = unusedSettings(module, path, { files, modules });
   return {
     manage,
@@ -50,9 +52,9 @@ export function djangoOf({ files, modules }: Pick<Sources, "files" | "modules">)
     ...(module !== undefined && {
       settings: {
         module,
-        from: from ?? manage,
-        ...(unnamed !== undefined && { unnamed: true as const }),
-        ...(production !== undefined && settings !== undefined && { developing: settings }),
+        from: live?.file ?? from ?? manage,
+        ...(live === undefined && unnamed !== undefined && { unnamed: true as const }),
+        ...(live === undefined && production !== undefined && settings !== undefined && { developing: settings }),
         ...unused,
       },
     }),
@@ -66,13 +68,13 @@ function productionOf(settings: string, path: string, modules: PythonModules): s
   const [, base, name = ""] = /^(.*\.)?(\w+)$/.exec(settings) ?? [];
   if (!/^(?:settings_)?(?:dev|develop|development|local)$/.test(name)) return undefined;
   const start = name.startsWith("settings_") ? "settings_" : "";
-  return ["production", "prod", "live", "deploy"]
+  return ["production", "prod", "product", "live", "deploy"]
     .map((other) => `${base ?? ""}${start}${other}`)
     .find((module) => modules.locate(module, [path]) !== undefined);
 }
 
 const forProduction =
-  /(?:^|\/)(?:(?:settings?|conf|configs?|configuration)\/(?:\w+\/)?(?:prod|production|live|deploy|heroku|server)|(?:settings?|config)_(?:prod|production|live|deploy)|(?:prod|production|live)_settings|(?:prod|production|live)\/settings)\.py$/;
+  /(?:^|\/)(?:(?:settings?|conf|configs?|configuration)\/(?:\w+\/)?(?:prod|product|production|live|deploy|heroku|server)|(?:settings?|config)_(?:prod|product|production|live|deploy)|(?:prod|production|live)_settings|(?:prod|production|live)\/settings)\.py$/;
 
 /** Settings by whose name somebody means the live site, next to the ones that are used and do not lead to them. */
 function unusedSettings(
@@ -97,10 +99,18 @@ function unusedSettings(
 
 /** Settings that no file names: those for production, or the ones that all others are made from. */
 function unnamedSettings(path: string, packages: string[], modules: PythonModules): string | undefined {
-  const names = ["settings.production", "settings.prod", "settings", "settings.base", "config.settings"];
+  const names =
+    "settings.production settings.prod production.settings prod.settings settings_production settings settings.settings settings.base config.settings".split(
+      " ",
+    );
   return packages
     .flatMap((name) => names.map((settings) => `${name}.${settings}`))
     .find((module) => hasApps(modules, modules.locate(module, [path])?.file));
+}
+
+/** There, and not for developing. */
+function isLive(module: string, path: string, modules: PythonModules): boolean {
+  return !forDeveloping.test(module) && modules.locate(module, [path]) !== undefined;
 }
 
 function hasApps(modules: PythonModules, file: string | undefined): boolean {

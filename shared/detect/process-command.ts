@@ -106,11 +106,13 @@ export function joined(words: string[]): string {
  * @param given the name that a Procfile or a compose file gives it; any command under one counts
  */
 export function processOf(step: Step, why: string, given?: string): FoundProcess | undefined {
-  const found = programs[step.program]?.(step.args, [step.program, ...step.args]);
+  // Only a developer changes what is running.
+  const args = step.args.filter((word) => word !== "--reload");
+  const found = programs[step.program]?.(args, [step.program, ...args]);
   if (found === undefined && given === undefined) return undefined;
   const { name, command, ...rest } = found ?? { name: given ?? "" };
   const python = step.program.includes(".") && !/\.(?:py|sh)$/.test(step.program) ? ["python", "-m"] : [];
-  const line = command ?? joined([...python, step.program, ...step.args]);
+  const line = command ?? joined([...python, step.program, ...args]);
   const env = Object.entries(step.env).map(([key, value]) => `${key}=${value}`);
   return {
     name: processNameOf(given ?? name),

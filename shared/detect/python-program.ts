@@ -17,7 +17,7 @@ root = sys.argv[1]
 # A file without one of these makes no application, and says nothing of one.
 WORDS = [word.encode() for word in (
     "app wsgi asgi erver flask fastapi starlette quart litestar sanic falcon bottle pyramid dash aiohttp tornado cherrypy "
-    "DJANGO_SETTINGS ROOT_URLCONF _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE BaseSettings add_option argparse optparse click typer metadata pkg_resources").split()] + [b"import *"]
+    "DJANGO_SETTINGS ROOT_URLCONF _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE BaseSettings add_option argparse optparse click typer metadata pkg_resources streamlit").split()] + [b"import *"]
 
 
 # What wraps an application gets it by one of these names.
@@ -269,7 +269,7 @@ for path in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n
         out = Module(path, ast.parse(text)).out
         names = [*out["imports"].values(), *out["star"]]
         # What only calls other code has no say: neither an application nor a name that leads to one.
-        if main or out["assigned"] or out["runs"] or out["commands"] or out["metadata"] or out["strings"] or out["star"] or out["classes"] or any(
+        if main or "streamlit" in out["imports"].values() or out["assigned"] or out["runs"] or out["commands"] or out["metadata"] or out["strings"] or out["star"] or out["classes"] or any(
                 each["gateway"] or any("call" in value for value in each["returns"]) for each in out["functions"]) or any(
                 name.rpartition(".")[2] in ("app", "application", "api", "server", "create_app", "make_app", "get_app") for name in names if "." in name):
             found[path] = out

@@ -54,12 +54,13 @@ export function findingsOf({ line, why, variables, process }: Written, sources: 
 
 /** The settings that the server's own environment names, unless they are for developing. */
 function settingsFor(module: string | undefined, { folder }: Step, { modules }: Sources) {
-  if (module === undefined || developing.test(module) || modules.locate(module, [folder]) === undefined)
+  if (module === undefined || forDeveloping.test(module) || modules.locate(module, [folder]) === undefined)
     return undefined;
   return { DJANGO_SETTINGS_MODULE: module };
 }
 
-const developing = /(?:^|[._])(?:dev|develop|development|local|test|tests|testing|debug|ci)$/;
+/** Names of settings that no visitor should get. */
+export const forDeveloping = /(?:^|[._])(?:dev|develop|development|local|test|tests|testing|debug|ci)$/;
 
 /** What a command serves; undefined if it serves nothing. */
 function serversOf(step: Step, why: string, sources: Sources): Candidate[] | undefined {

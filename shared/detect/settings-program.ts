@@ -70,9 +70,11 @@ class Reader(ast.NodeVisitor):
         before, set_in = set(self.values), []
         for body, taken in ((node.body, test is UNKNOWN or test), (node.orelse, test is UNKNOWN or not test)):
             start = len(self.touched)
+            # What holds for developers alone is none of the site's.
+            developing = isinstance(node.test, ast.Name) and node.test.id in ("DEBUG", "TESTING") and body is node.body
             if taken:
                 self.run(body, path, package)
-            else:
+            elif not developing:
                 self.untaken.append((node, body, path, package))
             set_in.append(set(self.touched[start:]))
         if test is UNKNOWN:
@@ -107,6 +109,8 @@ class Reader(ast.NodeVisitor):
             return {self.value(key, path): self.value(value, path) for key, value in zip(node.keys, node.values) if key is not None}
         if isinstance(node, ast.JoinedStr):
             parts = [self.work_out(part.value if isinstance(part, ast.FormattedValue) else part, path) for part in node.values]
+            if UNKNOWN in parts and str(parts[0]).startswith(("http://", "https://")):
+                return parts[0]
             return UNKNOWN if UNKNOWN in parts else "".join(str(part) for part in parts)
         if isinstance(node, ast.BinOp):
             left, right = self.value(node.left, path), self.value(node.right, path)

@@ -8,7 +8,12 @@ import type { Project } from "../../../shared/project.ts";
 
 /** Settings for production that no file names: only a person knows whether they are meant. */
 export function unusedNotes({ settings }: Django): string[] {
-  if (settings?.unused === undefined) return [];
+  if (settings === undefined) {
+    return [
+      "no file names Django's settings, and without them it does not start: write DJANGO_SETTINGS_MODULE below env",
+    ];
+  }
+  if (settings.unused === undefined) return [];
   const { module, file } = settings.unused;
   return [
     `${file} has settings too, and nothing names them: ${settings.module} is used. To use them, write DJANGO_SETTINGS_MODULE: ${module} below env`,
@@ -21,6 +26,14 @@ export function conditionNotes(read: DjangoSettings | undefined): string[] {
   if (where === undefined) return [];
   return [
     `STATIC_ROOT has a value only under the condition of ${where}: give what makes it true, such as DEBUG, below env, or collecting static files fails`,
+  ];
+}
+
+/** nginx has none of them, and nobody collects them unless the workflow does. */
+export function remoteNotes({ manage }: Django, settings: DjangoSettings | undefined): string[] {
+  if (settings?.remote === undefined) return [];
+  return [
+    `static files are kept by ${settings.remote}, not on the hosts: run \`python ${manage} collectstatic --noinput\` in a step of the workflow that has its keys`,
   ];
 }
 

@@ -10,7 +10,7 @@ import { CutoverError } from "../../../shared/errors.ts";
 import type { Project } from "../../../shared/project.ts";
 import { appNameFor } from "./app-name.ts";
 import { askDjango } from "./ask-django.ts";
-import { conditionNotes, databaseNotes, unusedNotes } from "./notes.ts";
+import { conditionNotes, databaseNotes, remoteNotes, unusedNotes } from "./notes.ts";
 import { projectIn } from "./project-directory.ts";
 import { pythonVersion } from "./python-version.ts";
 import { branchOf, repositoryNameOf, repositoryOf } from "./repository.ts";
@@ -143,7 +143,8 @@ function filesPart(
   const settings = django?.settings;
   if (django === undefined || settings === undefined) {
     const shared = writtenPaths(project, names, undefined);
-    return { shared, notes: databaseNotes(directory, project, shared) };
+    const missing = django === undefined ? [] : unusedNotes(django);
+    return { shared, notes: [...missing, ...databaseNotes(directory, project, shared)] };
   }
   const read = project.djangoSettings?.(django.path, settings.module);
   const asked = askDjango(directory, django.path, settings.module) ?? read;
@@ -155,7 +156,7 @@ function filesPart(
     shared,
     notes: [
       ...unusedNotes(django),
-      ...(entry === undefined ? [] : conditionNotes(read)),
+      ...(entry === undefined ? remoteNotes(django, asked) : conditionNotes(read)),
       ...databaseNotes(directory, project, shared),
     ],
     ...(entry !== undefined && { static: entry }),
@@ -164,10 +165,10 @@ function filesPart(
 }
 
 function staticEntry(settings: DjangoSettings, manage: string, read: DjangoSettings | undefined): Plan["static"] {
-  const { staticfiles, staticRoot, staticUrl = "/static/", inside } = settings;
+  const { staticfiles, staticRoot, staticUrl = "/static/", remote, inside } = settings;
   const from = typeof staticRoot === "string" ? inside(staticRoot) : undefined;
   const url = folderUrlOf(staticUrl);
-  if (!staticfiles || from === undefined || url === undefined) return undefined;
+  if (!staticfiles || remote !== undefined || from === undefined || url === undefined) return undefined;
   const where = read?.where.STATIC_URL;
   return {
     url,
