@@ -78,7 +78,9 @@ export function settingsFrom(printed: unknown, directory: string, folder: string
   const root =
     text("STATIC_ROOT") ??
     (named.includes("STATIC_ROOT") && values.STATIC_ROOT !== null ? { unknown: true as const } : undefined);
-  const apps = Array.isArray(values.INSTALLED_APPS) ? values.INSTALLED_APPS : [];
+  // What is computed nearly always has it.
+  const usual = named.includes("INSTALLED_APPS") ? ["django.contrib.staticfiles"] : [];
+  const apps = Array.isArray(values.INSTALLED_APPS) ? values.INSTALLED_APPS : usual;
   const [staticUrl, mediaUrl, mediaRoot] = [text("STATIC_URL"), text("MEDIA_URL"), text("MEDIA_ROOT")];
   const elsewhere = /^(?:https?:)?\/\//.test(staticUrl ?? "") ? "the host of STATIC_URL" : undefined;
   const remote = remoteStorage(values) ?? elsewhere;
@@ -133,6 +135,8 @@ function logFiles(logging: unknown): string[] {
 
 function insideProject(directory: string, path: string, folder: string): string | undefined {
   // A relative path is relative to where the process runs: the project, or the folder of manage.py for its commands.
+  // A place on Windows, such as C:\\logs, is none here.
+  if (/^(?:[A-Za-z]:|\\\\)/.test(path)) return undefined;
   const absolute = isAbsolute(path) ? path : join(resolve(directory), folder, path);
   const inside = relative(resolve(directory), absolute);
   return inside === "" || inside.startsWith("..") || isAbsolute(inside) ? undefined : inside.split(sep).join("/");

@@ -196,7 +196,11 @@ function usesChannels(file: string, modules: PythonModules): boolean {
 
 /** WSGI is what most of Django is written for; ASGI if the project has WebSockets, or no server for the other. */
 export function djangoCandidates(django: Django, { clues }: Sources): Candidate[] {
-  const { wsgi, asgi, manage, path } = django;
+  const { asgi, manage, path } = django;
+  // Without a file of its own Django's function makes the application.
+  const {
+    wsgi = asgi === undefined ? { app: "django.core.wsgi:get_wsgi_application()", file: "no wsgi.py" } : undefined,
+  } = django;
   const servers = wsgi === undefined ? [] : serversFor("wsgi", wsgi.app, clues);
   const asgiServers = asgi === undefined ? [] : serversFor("asgi", asgi.app, clues);
   const missing = servers.every(({ extra }) => extra !== undefined);

@@ -1,3 +1,4 @@
+import { normalName } from "../dependencies/requirement.ts";
 import type { ProjectFiles } from "../project-clues.ts";
 import { type Application, applicationOf, applicationsIn } from "./applications.ts";
 import { inProject, type Step, stepsOf } from "./command-line.ts";
@@ -95,7 +96,7 @@ const bound = ({ bind }: ServerCommand) => (bind === undefined ? {} : { bind });
 function ofNamed(given: string, settings: string | undefined, found: ServerCommand, why: string, sources: Sources) {
   const { paths, developing, settings: _settings, script: _script, ...server } = found;
   const located = sources.modules.locate(given.split(":", 1)[0] ?? "", paths);
-  if (located === undefined) return [];
+  if (located === undefined) return ofPackage(given, found, why, sources);
   const [app, caution] = asItIs(given, located.file, sources);
   const env = {
     ...server.env,
@@ -108,6 +109,14 @@ function ofNamed(given: string, settings: string | undefined, found: ServerComma
   const other = speaks === "asgi" && (server.kind === "gunicorn" || server.kind === "uwsgi");
   if (developing || other) return served(speaks, parts, why, sources);
   return [{ ...server, ...parts, ...own, why: [why] }];
+}
+
+/** An application that a package of the requirements brings, such as `shop_server.wsgi:application`. */
+function ofPackage(app: string, found: ServerCommand, why: string, { clues: { names, where } }: Sources): Candidate[] {
+  const [top = ""] = app.split(/[.:]/);
+  if (names?.has(normalName(top)) !== true) return [];
+  const { paths: _, developing: __, settings: ___, script: ____, ...server } = found;
+  return [{ ...server, app, why: [why, `${where} brings ${top}`] }];
 }
 
 /** The application as it can be started: `create_app` is a function, so it is called. */

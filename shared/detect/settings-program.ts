@@ -151,7 +151,7 @@ class Reader(ast.NodeVisitor):
             return os.path.normpath(os.path.join(*[str(each) for each in base + args]))
         if name in ("get", "getenv", "config", "env", "str", "bool", "Env", "url", "db", "parse"):
             return keywords.get("default", args[1] if len(args) > 1 else args[0] if name == "parse" else UNKNOWN)
-        if name in ("list", "tuple"):
+        if name in ("list", "tuple", "set", "frozenset", "sorted"):
             return args[0]
         return UNKNOWN
 

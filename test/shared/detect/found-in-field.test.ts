@@ -65,6 +65,29 @@ const rows: Row[] = [
     ],
   ),
   [
+    "a Dockerfile in exec form whose words have variables with a default",
+    {
+      "web.py": fastapi.replace("app =", "site ="),
+      "app.py": fastapi,
+      Dockerfile: 'FROM python:3.12\nCMD ["sh", "-c", "uvicorn web:site --host 0.0.0.0 --port $' + '{PORT:-8000}"]\n',
+    },
+    { kind: "uvicorn", app: "web:site" },
+  ],
+  [
+    "an application of a package",
+    {
+      "settings.py": "X = 1\n",
+      Procfile: "web: gunicorn big_shop.wsgi -w 2\n",
+      "requirements.txt": "Big.Shop\ngunicorn\n",
+    },
+    { kind: "gunicorn", app: "big_shop.wsgi:application", workers: 2 },
+  ],
+  [
+    "Django without a wsgi.py",
+    { "manage.py": manage, "site1/settings.py": "", "site1/__init__.py": "", "requirements.txt": "django\ngunicorn\n" },
+    { kind: "gunicorn", app: "django.core.wsgi:get_wsgi_application()" },
+  ],
+  [
     "a program of supervisor whose command goes on in lines that look like keys",
     {
       "web.py": flask.replace("app =", "site ="),
@@ -194,6 +217,19 @@ test.each([
   expect(await init({ ...django, "site1/settings.py": settings.replace(text, own) })).toMatch(
     /static {3}\/static\/ from out/,
   );
+});
+
+test.each(["['django.contrib.admin'] + list(set(A + B))", "load('apps.txt')"])(
+  "applications by %s are enough for static files",
+  async (apps) => {
+    const text = `A = ["x"]\nB = ["django.contrib.staticfiles"]\nINSTALLED_APPS = ${apps}\nSTATIC_ROOT = "out"\n`;
+    expect(await init({ ...django, "site1/settings.py": text })).toMatch(/static {3}\/static\/ from out/);
+  },
+);
+
+test("a log on Windows is none of the project", async () => {
+  const text = String.raw`LOGGING = {"handlers": {"f": {"filename": "C:\\logs\\x.log"}}}`;
+  expect(await init({ ...django, "site1/settings.py": text })).not.toContain("x.log");
 });
 
 test("a worker does not watch its files", () => {
