@@ -220,14 +220,16 @@ function rankOfPlace(files: ProjectFiles, file: string): number {
 function pathOf(files: ProjectFiles, file: string, { imports }: PythonModule): string {
   const folders = file.split("/").slice(0, -1);
   const [top = ""] = folders;
-  if (top === "" || files.exists(`${top}/__init__.py`)) return "";
+  if (top === "") return "";
   const names = Object.values(imports).map((name) => name.split(".", 1)[0] ?? "");
   const isThere = (place: string) => isModule(files, place);
+  const bare = names.some((name) => isThere(`${top}/${name}`) && !isThere(name));
+  const above = names.some((name) => name === top);
+  // Also in a package: an __init__.py changes nothing for a script that is run next to it.
+  if (files.exists(`${top}/__init__.py`)) return bare && !above && folders.length === 1 ? top : "";
   if (isRunInFolder(files, folders, names)) return folders.join("/");
   if (top === "src") return names.includes("src") ? "" : sourceRoot(files, folders);
   // A script in such a folder imports what lies next to it by its bare name.
-  const bare = names.some((name) => isThere(`${top}/${name}`) && !isThere(name));
-  const above = names.some((name) => name === top);
   return bare || (!above && isProject(files, top)) ? top : "";
 }
 

@@ -125,6 +125,13 @@ function manageFile(files: ProjectFiles): string | undefined {
   );
 }
 
+/** What an application's own file says of the settings. */
+export function settingsOfApp(app: string, path: string, { modules, files }: Pick<Sources, "files" | "modules">) {
+  const file = modules.locate(app.split(":", 1)[0] ?? "", [path])?.file;
+  const module = file === undefined ? undefined : settingsOf(file, modules, files);
+  return file === undefined || module === undefined ? undefined : { module, from: file };
+}
+
 function settingsOf(file: string, modules: PythonModules, files: ProjectFiles): string | undefined {
   return modules.module(file)?.strings[variable] ?? settingsIn(files.read(file) ?? "");
 }

@@ -148,3 +148,24 @@ export function preparationOf({ program, args }: Step): string | undefined {
   const line = joined([program, ...args]);
   return prepares.some((pattern) => pattern.test(line)) ? line : undefined;
 }
+
+/** Another file has another line for it: two beats would do everything twice. */
+function isAgain(one: FoundProcess, other: FoundProcess): boolean {
+  const part = ({ command }: FoundProcess) => /\bcelery\b.* (beat|worker|flower)\b/.exec(command)?.[1];
+  const file = ({ why }: FoundProcess) => why.replace(/:\d.*$/, "");
+  return part(one) !== undefined && part(one) === part(other) && file(one) !== file(other);
+}
+
+/** Each worker once, also if several files tell of it. */
+export function distinctProcesses(processes: FoundProcess[]): FoundProcess[] {
+  const program = ({ command }: FoundProcess) =>
+    command.replace(/^env (?:\S+=\S+ )*/, "").replace(/ --hostname .*/, "");
+  const found: FoundProcess[] = [];
+  for (const each of processes) {
+    // The same worker, told in another file.
+    if (found.some((other) => program(other) === program(each) || other.name === each.name || isAgain(other, each)))
+      continue;
+    found.push(each);
+  }
+  return found.slice(0, 16);
+}

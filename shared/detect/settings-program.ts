@@ -116,6 +116,8 @@ class Reader(ast.NodeVisitor):
             left, right = self.value(node.left, path), self.value(node.right, path)
             if UNKNOWN in (left, right):
                 return UNKNOWN
+            if isinstance(node.op, ast.Mod):
+                return left % (tuple(right) if isinstance(right, list) else right)
             return os.path.join(left, right) if isinstance(node.op, ast.Div) else left + right
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             value = self.value(node.operand, path)

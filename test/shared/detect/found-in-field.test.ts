@@ -88,6 +88,17 @@ const rows: Row[] = [
     { kind: "gunicorn", app: "django.core.wsgi:get_wsgi_application()" },
   ],
   [
+    "a script in a folder with an __init__.py that imports what lies next to it",
+    {
+      "code/__init__.py": "",
+      "code/web.py": `from config import x\n${fastapi}`,
+      "code/config.py": "x = 1\n",
+      "requirements.txt": "fastapi\nuvicorn\n",
+    },
+    { kind: "uvicorn", app: "web:app" },
+    { env: { PYTHONPATH: "code" } },
+  ],
+  [
     "a program of supervisor whose command goes on in lines that look like keys",
     {
       "web.py": flask.replace("app =", "site ="),
@@ -226,6 +237,21 @@ test.each(["['django.contrib.admin'] + list(set(A + B))", "load('apps.txt')"])(
     expect(await init({ ...django, "site1/settings.py": text })).toMatch(/static {3}\/static\/ from out/);
   },
 );
+
+test("of several wsgi files the settings of the one that is served count", () => {
+  const files = {
+    ...live,
+    "site1/wsgi/__init__.py": "",
+    "site1/wsgi/web.py": wsgi.replace("site1.settings", "site1.live"),
+    Procfile: "web: gunicorn site1.wsgi.web\n",
+  };
+  expect(survey(projectOf(files)).django?.settings).toMatchObject({ module: "site1.live", from: "site1/wsgi/web.py" });
+});
+
+test("a path that is put into a text is one", async () => {
+  const text = `import os\nBASE = os.path.dirname(__file__)\nDATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "%s/%s" % (BASE, "x.db")}}\n`;
+  expect(await init({ ...django, "site1/settings.py": text })).toMatch(/shared {3}site1\/x\.db: the SQLite database/);
+});
 
 test("a log on Windows is none of the project", async () => {
   const text = String.raw`LOGGING = {"handlers": {"f": {"filename": "C:\\logs\\x.log"}}}`;
