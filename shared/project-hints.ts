@@ -58,10 +58,10 @@ function isMissing(module: string, path: string, project: ProjectFiles): boolean
 
 function staticHints(
   config: Config,
-  { staticfiles, staticRoot, staticUrl, where, inside }: DjangoSettings,
+  { staticfiles, staticRoot, staticUrl, remote, where, inside }: DjangoSettings,
   module: string,
 ) {
-  if (!staticfiles) return [];
+  if (!staticfiles || remote !== undefined) return [];
   const url = staticUrl === undefined ? undefined : folderUrlOf(staticUrl);
   const root = typeof staticRoot === "string" ? inside(staticRoot) : undefined;
   const served = config.static.findIndex(({ from }) => from.replace(/\/$/, "") === root);

@@ -4,6 +4,7 @@ import { parseSource } from "./dependencies/form.ts";
 import { readDependencies } from "./dependencies/read-dependencies.ts";
 import { parseRequirement } from "./dependencies/requirement.ts";
 import { parseToml } from "./dependencies/values.ts";
+import { ownMetadata } from "./detect/own-metadata.ts";
 import { hasServer } from "./detect/server-choice.ts";
 import { type EnvValues, reservedNames } from "./env-file.ts";
 import { asCutoverError, CutoverError } from "./errors.ts";
@@ -181,11 +182,22 @@ function dependencyFaults(requirements: string, project: Project): ProjectFault[
     return [error(path, message)];
   }
   try {
-    return (readDependencies(project, requirements)?.warnings ?? []).map((message) => warning(path, message));
+    const read = readDependencies(project, requirements);
+    if (read === undefined) return notInstalled(requirements, project);
+    return read.warnings.map((message) => warning(path, message));
   } catch (thrown) {
     if (!(thrown instanceof CutoverError)) throw thrown;
     return [error(path, [thrown.message, thrown.fix].filter(Boolean).join(" "))];
   }
+}
+
+/** pip installs what a requirements file names, and the project itself only if that is one of them. */
+function notInstalled(requirements: string, project: Project): ProjectFault[] {
+  const own = ownMetadata(project);
+  const text = project.read(parseSource(requirements).file) ?? "";
+  if (own === undefined || /^\s*(?:-e\s+|--editable[= ])?\.(?:\/|\[.*\])?\s*(?:[;#].*)?$/m.test(text)) return [];
+  const message = `${own.where} reads the metadata of ${own.name}, the project itself, and ${requirements} does not install that: add a line with a dot, \`.\`, to it`;
+  return [warning(["python", "requirements"], message)];
 }
 
 /** Nothing that it says counts then. If it is what is installed, that is an error already. */

@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import { ownMetadata } from "../detect/own-metadata.ts";
 import type { ProjectFiles } from "../project-files.ts";
 import { type DependencyForm, type DependencySource, parseSource } from "./form.ts";
 import type { LockReading, Selection } from "./lock.ts";
@@ -60,7 +61,7 @@ function locked(project: ProjectFiles, source: DependencySource, read: LockReade
   const lacking = reading.missing.filter((name) => name !== pyproject?.name);
   // What pip resolves itself has to be whole: the lock's exact versions could contradict it.
   const stale = lacking.length > 0 && needs !== undefined;
-  const own = isSourceLayout(project, pyproject) ? [itself({ ...source, extras: [] })] : [];
+  const own = mustBeInstalled(project, pyproject) ? [itself({ ...source, extras: [] })] : [];
   const requirements = [...(stale ? needs.requirements : reading.requirements), ...own];
   const warnings =
     lacking.length > 0 ? [`${file} is older than pyproject.toml: it lacks ${lacking.join(", ")}; lock again`] : [];
@@ -81,7 +82,7 @@ function unlocked(project: ProjectFiles, source: DependencySource): Dependencies
   const folder = folderOf(file);
   const files = dynamic?.files ?? [];
   const included = files.map((each) => ({ name: "", line: `-r ${posix.join(folder, each)}`, marker: "", hashes: [] }));
-  const build = (dynamic !== undefined && files.length === 0) || (folder === "" && isSourceLayout(project, pyproject));
+  const build = (dynamic !== undefined && files.length === 0) || (folder === "" && mustBeInstalled(project, pyproject));
   const all = [...requirements, ...included, ...(build ? [itself(source)] : [])];
   return { file, locked: false, requirements: all, indexes: [], warnings: [] };
 }
@@ -93,9 +94,10 @@ function itself({ file, extras }: Pick<DependencySource, "file" | "extras">): Re
   return { name: "", line: extras.length === 0 ? place : `${place}[${extras.join(",")}]`, marker: "", hashes: [] };
 }
 
-/** Its modules lie in src/, so they can be imported only where the project is installed. */
-function isSourceLayout(project: ProjectFiles, pyproject: Pyproject | undefined): boolean {
-  return pyproject?.builds === true && project.folders().includes("src");
+/** Its modules lie in src/, so they can be imported only where the project is installed; or they read its metadata. */
+function mustBeInstalled(project: ProjectFiles, pyproject: Pyproject | undefined): boolean {
+  if (pyproject?.builds !== true) return false;
+  return project.folders().includes("src") || ownMetadata(project) !== undefined;
 }
 
 function ownPyproject(project: ProjectFiles, folder: string): Pyproject | undefined {

@@ -34,19 +34,44 @@ const classes = new Set(frameworks.flatMap(({ makes }) => makes));
  * The applications in a project's Python files. The first is the likeliest; others that are as likely come with it.
  */
 export function applicationsIn(modules: PythonModules, files: ProjectFiles): Application[] {
-  const found = Object.entries(modules.scan.modules).flatMap(([file, module]) =>
-    inModule(modules, files, file, module),
-  );
+  const all = Object.entries(modules.scan.modules);
+  const outer = all.flatMap(([file, module]) => inModule(modules, files, file, module));
+  // Applications that contain each other are none of the usual kind: then all of them count.
+  const found =
+    outer.length > 0 ? outer : all.flatMap(([file, module]) => inModule(modules, files, file, module, true));
   const sorted = found.toSorted((a, b) => compare(a.rank, b.rank));
   const [first] = sorted;
   if (first === undefined) return [];
-  return sorted.filter(({ rank }) => compare(rank, first.rank) === 0).map(({ rank: _, ...application }) => application);
+  return sorted
+    .filter(({ rank }) => compare(rank, first.rank) === 0)
+    .map(({ rank: _, ...application }) => withLayout(application, modules, files));
 }
+
+/** Dash's pages are often laid out in another file, which imports the application and its server: that file makes it whole. */
+function withLayout(application: Application, modules: PythonModules, files: ProjectFiles): Application {
+  const lays = (file: string) => /^\s*\w+\.layout\s*=/m.test(files.read(file) ?? "");
+  const module = modules.module(application.file);
+  const usesDash = Object.values(module?.imports ?? {}).some((name) => /^dash(?:\.|$)|^dash_extensions/.test(name));
+  if (!usesDash || lays(application.file)) return application;
+  for (const [file, other] of Object.entries(modules.scan.modules)) {
+    const server = nameIn(application.app);
+    const imported = `${module?.module}.${server}`;
+    if (file === application.file || folderOf(file) !== folderOf(application.file) || !lays(file)) continue;
+    const [name] = Object.entries(other.imports).find(([, each]) => each === imported) ?? [];
+    const assigned = other.assigned.find(({ value }) => value.name?.endsWith(".server") === true)?.name;
+    const found = name ?? assigned;
+    if (found !== undefined) return { ...application, app: `${dottedIn(file, application.path)}:${found}`, file };
+  }
+  return application;
+}
+
+const folderOf = (file: string) => file.slice(0, file.lastIndexOf("/") + 1);
 
 /** The application of one file; undefined if it makes none. */
 export function applicationOf(modules: PythonModules, files: ProjectFiles, file: string): Application | undefined {
   const module = modules.module(file);
-  const [found] = module === undefined ? [] : inModule(modules, files, file, module);
+  const inFile = (inner: boolean) => (module === undefined ? [] : inModule(modules, files, file, module, inner));
+  const [found] = [...inFile(false), ...inFile(true)];
   if (found === undefined) return undefined;
   const { rank: _, ...application } = found;
   return application;
@@ -56,17 +81,42 @@ function compare(a: number[], b: number[]): number {
   return a.map((each, index) => each - (b[index] ?? 0)).find((difference) => difference !== 0) ?? 0;
 }
 
-function inModule(modules: PythonModules, files: ProjectFiles, file: string, module: PythonModule): Ranked[] {
+/** @param inner also what another application contains */
+function inModule(
+  modules: PythonModules,
+  files: ProjectFiles,
+  file: string,
+  module: PythonModule,
+  inner = false,
+): Ranked[] {
   // The class that makes applications is none itself, though a file such as asgi.py imports it.
   const imported = Object.keys(module.imports).filter((name) => !classes.has(module.imports[name] ?? ""));
   const names = [...new Set([...module.assigned.map(({ name }) => name), ...imported])];
-  const objects = names.flatMap((name) => ofName(modules, files, file, module, name));
+  const counts = (name: string) => inner || !modules.isInner(file, name);
+  const objects = names.filter(counts).flatMap((name) => ofName(modules, files, file, module, name));
   const best = preferred(objects.filter((each) => !isImported(module, each.app) || isGateway(file)));
   if (best !== undefined) return [best];
-  const factories = module.functions.flatMap(({ name }) => ofName(modules, files, file, module, name));
   const given = ran(module);
+  const used = completed(module);
+  const functions = module.functions
+    .map(({ name }) => name)
+    .filter((name) => counts(name) && (given.includes(name) || !used.has(name)));
+  const factories = functions.flatMap((name) => ofName(modules, files, file, module, name));
   const factory = factories.find(({ app }) => given.includes(nameIn(app))) ?? preferred(factories);
   return factory === undefined ? [] : [factory];
+}
+
+/** Functions whose application another function of the file takes, adds something to, and returns; tests have their own. */
+function completed({ module, functions }: PythonModule): ReadonlySet<string> {
+  const whole = functions.filter(
+    ({ name, required }) => required.length === 0 && !/test|dev|debug|mock|fake|local/i.test(name),
+  );
+  const names = whole.flatMap(({ name, returns }) =>
+    returns
+      .flatMap(({ call }) => (call == null ? [] : [call.replace(`${module}.`, "")]))
+      .filter((each) => each !== name),
+  );
+  return new Set(names);
 }
 
 /** The names that a script gives to what starts it: `run_app(init())`. */
@@ -170,14 +220,16 @@ function rankOfPlace(files: ProjectFiles, file: string): number {
 function pathOf(files: ProjectFiles, file: string, { imports }: PythonModule): string {
   const folders = file.split("/").slice(0, -1);
   const [top = ""] = folders;
-  if (top === "" || files.exists(`${top}/__init__.py`)) return "";
+  if (top === "") return "";
   const names = Object.values(imports).map((name) => name.split(".", 1)[0] ?? "");
   const isThere = (place: string) => isModule(files, place);
+  const bare = names.some((name) => isThere(`${top}/${name}`) && !isThere(name));
+  const above = names.some((name) => name === top);
+  // Also in a package: an __init__.py changes nothing for a script that is run next to it.
+  if (files.exists(`${top}/__init__.py`)) return bare && !above && folders.length === 1 ? top : "";
   if (isRunInFolder(files, folders, names)) return folders.join("/");
   if (top === "src") return names.includes("src") ? "" : sourceRoot(files, folders);
   // A script in such a folder imports what lies next to it by its bare name.
-  const bare = names.some((name) => isThere(`${top}/${name}`) && !isThere(name));
-  const above = names.some((name) => name === top);
   return bare || (!above && isProject(files, top)) ? top : "";
 }
 

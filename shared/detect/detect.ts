@@ -5,15 +5,18 @@ import { type ProjectFiles, requirementNames } from "../project-clues.ts";
 import { applicationsIn } from "./applications.ts";
 import { backgroundOf } from "./background.ts";
 import { dependencyFiles, dependencyNames, namesIn } from "./dependencies.ts";
-import { type Django, djangoCandidates, djangoOf } from "./django.ts";
+import { type Django, djangoCandidates, djangoOf, settingsOfApp } from "./django.ts";
 import type { Candidate, Findings, FoundProcess } from "./findings.ts";
 import { requiredFrameworks, type Speaks } from "./frameworks.ts";
 import { ownCommands, servedByCommand } from "./own-command.ts";
+import { distinctProcesses } from "./process-command.ts";
 import { listening, ofApplication, ofListener, type Sources, sourcesOf } from "./resolve.ts";
-import { isTornado, scriptCandidates } from "./scripts.ts";
+import { isTornado, scriptCandidates, streamlitScripts } from "./scripts.ts";
 import { hasServer, type ServerClues, serversFor } from "./server-choice.ts";
+import { streamlitCommand } from "./server-command.ts";
 import { fromCompose } from "./sources/compose.ts";
 import { fromDockerfiles } from "./sources/dockerfile.ts";
+import { fromPlatforms } from "./sources/platforms.ts";
 import { fromProcfile } from "./sources/procfile.ts";
 import { fromMakefile, fromShellScripts } from "./sources/scripts.ts";
 import { fromGunicornConf, fromPyproject, fromReadme, fromUwsgi } from "./sources/settings-files.ts";
@@ -100,7 +103,7 @@ function look(files: ProjectFiles, given: GivenServer, options: DetectOptions): 
     // What somebody wrote says how they start.
     processes: distinctProcesses(told.length > 0 ? told : backgroundOf(sources, django, pathOf(detection))),
     release: all.find(({ release }) => release !== undefined)?.release,
-    django: withSettings(django, detection),
+    django: withSettings(django, detection, sources),
     websockets,
     names,
   };
@@ -110,11 +113,16 @@ function pathOf(detection: Detection): string {
   return detection.found ? (detection.env.PYTHONPATH ?? "") : "";
 }
 
-/** The settings that the server's own file names are those of the site. */
-function withSettings(django: Django | undefined, detection: Detection): Django | undefined {
-  const module = detection.found ? detection.env.DJANGO_SETTINGS_MODULE : undefined;
-  if (django === undefined || module === undefined || !detection.found) return django;
-  return { ...django, settings: { module, from: detection.server.config_file ?? django.manage } };
+/** The settings that the server's own file, or its application's, names are those of the site. */
+function withSettings(django: Django | undefined, detection: Detection, sources: Sources): Django | undefined {
+  if (django === undefined || !detection.found) return django;
+  const { server, env } = detection;
+  const module = env.DJANGO_SETTINGS_MODULE;
+  if (module !== undefined) return { ...django, settings: { module, from: server.config_file ?? django.manage } };
+  // Of several wsgi files the one that is served counts.
+  const isUsual = [django.wsgi?.app, django.asgi?.app].includes(server.app);
+  const own = isUsual ? undefined : settingsOfApp(server.app ?? "", django.path, sources);
+  return own === undefined ? django : { ...django, settings: own };
 }
 
 /** What a release gets: an optional group of pyproject.toml, or a file for developing, is not installed. */
@@ -130,6 +138,7 @@ function writtenIn(sources: Sources): Findings[][] {
     fromProcfile,
     fromDockerfiles,
     fromCompose,
+    fromPlatforms,
     fromSupervisor,
     fromSystemd,
     fromUwsgi,
@@ -231,7 +240,19 @@ function ofPython(sources: Sources): Candidate[] {
   const usual = scripts.filter((file) => /(?:^|\/)(?:app|main|server|run|web)\.py$/.test(file));
   const tornado = (usual.length > 0 ? usual : scripts).flatMap((file) => scriptCandidates(modules, files, file, bind));
   if (found.some(({ caution }) => caution === undefined)) return found;
-  return [...tornado, ...found, ...(found.length + tornado.length > 0 ? [] : ofListeners(sources))];
+  if (found.length + tornado.length > 0) return [...tornado, ...found];
+  const listeners = ofListeners(sources);
+  return listeners.length > 0 ? listeners : ofStreamlit(sources);
+}
+
+function ofStreamlit({ modules, bind }: Sources): Candidate[] {
+  if (bind === "socket") return [];
+  return streamlitScripts(modules).map((file) => ({
+    kind: "command",
+    command: streamlitCommand(file),
+    bind: "port",
+    why: [`${file} imports streamlit`],
+  }));
 }
 
 /** Scripts that start a framework's own server, such as CherryPy's, where nobody wrote down how they are run. */
@@ -262,16 +283,4 @@ function withServer(candidate: Candidate, clues: ServerClues): Candidate {
 function distinct(candidates: Candidate[]): Candidate[] {
   const key = ({ kind, app, command }: Candidate) => JSON.stringify([kind, app, command]);
   return candidates.filter((one, index) => candidates.findIndex((other) => key(other) === key(one)) === index);
-}
-
-function distinctProcesses(processes: FoundProcess[]): FoundProcess[] {
-  const program = ({ command }: FoundProcess) =>
-    command.replace(/^env (?:\S+=\S+ )*/, "").replace(/ --hostname .*/, "");
-  const found: FoundProcess[] = [];
-  for (const each of processes) {
-    // The same worker, told in another file.
-    if (found.some((other) => program(other) === program(each) || other.name === each.name)) continue;
-    found.push(each);
-  }
-  return found.slice(0, 16);
 }

@@ -8,6 +8,7 @@ const output = z.object({
   /** Settings that are given, whether or not their value can be told. */
   named: z.array(z.string()),
   lines: z.record(z.string(), z.tuple([z.string(), z.int()])),
+  conditions: z.record(z.string(), z.int()).optional(),
 });
 
 /** What Django's settings say about files. Paths are absolute, as the settings make them on this machine. */
@@ -17,6 +18,8 @@ export interface DjangoSettings {
   staticRoot?: string | { unknown: true };
   mediaUrl?: string;
   mediaRoot?: string;
+  /** Static files are not on the hosts: the storage that has them, or the host. */
+  remote?: string;
   /** django.contrib.staticfiles is installed. */
   staticfiles: boolean;
   /** There is a database; Django refuses to migrate without one. */
@@ -31,6 +34,8 @@ export interface DjangoSettings {
   inside(path: string): string | undefined;
   /** Where each setting stands: `shop/settings.py:12`. */
   where: Record<string, string>;
+  /** Settings that are given under a condition alone which does not hold as the text has it, and its line. */
+  conditions: Record<string, string>;
 }
 
 const options = { timeout: 30_000, maxBuffer: 8 * 1024 * 1024, cwd: "/" };
@@ -68,14 +73,19 @@ function parsed(printed: string, directory: string, folder: string): DjangoSetti
 
 /** @param printed what the program printed: `values`, `named`, `lines` */
 export function settingsFrom(printed: unknown, directory: string, folder: string): DjangoSettings {
-  const { values, named, lines } = output.parse(printed);
+  const { values, named, lines, conditions = {} } = output.parse(printed);
   const text = (name: string) => (typeof values[name] === "string" ? (values[name] as string) : undefined);
   const root =
     text("STATIC_ROOT") ??
     (named.includes("STATIC_ROOT") && values.STATIC_ROOT !== null ? { unknown: true as const } : undefined);
-  const apps = Array.isArray(values.INSTALLED_APPS) ? values.INSTALLED_APPS : [];
+  // What is computed nearly always has it.
+  const usual = named.includes("INSTALLED_APPS") ? ["django.contrib.staticfiles"] : [];
+  const apps = Array.isArray(values.INSTALLED_APPS) ? values.INSTALLED_APPS : usual;
   const [staticUrl, mediaUrl, mediaRoot] = [text("STATIC_URL"), text("MEDIA_URL"), text("MEDIA_ROOT")];
+  const elsewhere = /^(?:https?:)?\/\//.test(staticUrl ?? "") ? "the host of STATIC_URL" : undefined;
+  const remote = remoteStorage(values) ?? elsewhere;
   return {
+    ...(remote !== undefined && { remote }),
     ...(staticUrl !== undefined && { staticUrl }),
     ...(root !== undefined && root !== "" && { staticRoot: root }),
     ...(mediaUrl !== undefined && mediaUrl !== "" && { mediaUrl }),
@@ -87,7 +97,21 @@ export function settingsFrom(printed: unknown, directory: string, folder: string
     debug: values.DEBUG === true,
     inside: (path) => insideProject(directory, path, folder),
     where: Object.fromEntries(Object.entries(lines).map(([name, [file, line]]) => [name, `${file}:${line}`])),
+    conditions: Object.fromEntries(
+      Object.entries(conditions).map(([name, line]) => [name, `${lines[name]?.[0] ?? ""}:${line}`]),
+    ),
   };
+}
+
+function remoteStorage({
+  STORAGES: storages,
+  STATICFILES_STORAGE: storage,
+}: Record<string, unknown>): string | undefined {
+  const { staticfiles } = (storages ?? {}) as { staticfiles?: { BACKEND?: unknown } };
+  const name = String(staticfiles?.BACKEND ?? storage ?? "");
+  return /s3|boto|gcloud|google|azure|cloudinary|oss|cos\b|qiniu|dropbox|storages\.backends/i.test(name)
+    ? name
+    : undefined;
 }
 
 function sqliteFiles(databases: unknown): string[] {
@@ -111,6 +135,8 @@ function logFiles(logging: unknown): string[] {
 
 function insideProject(directory: string, path: string, folder: string): string | undefined {
   // A relative path is relative to where the process runs: the project, or the folder of manage.py for its commands.
+  // A place on Windows, such as C:\\logs, is none here.
+  if (/^(?:[A-Za-z]:|\\\\)/.test(path)) return undefined;
   const absolute = isAbsolute(path) ? path : join(resolve(directory), folder, path);
   const inside = relative(resolve(directory), absolute);
   return inside === "" || inside.startsWith("..") || isAbsolute(inside) ? undefined : inside.split(sep).join("/");

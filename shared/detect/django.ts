@@ -1,8 +1,9 @@
 import type { ProjectFiles } from "../project-clues.ts";
 import type { Candidate } from "./findings.ts";
 import type { PythonModules } from "./python-modules.ts";
-import type { Sources } from "./resolve.ts";
+import { forDeveloping, type Sources } from "./resolve.ts";
 import { serversFor } from "./server-choice.ts";
+import { platformSettings } from "./sources/platforms.ts";
 
 /** A Django project, as its manage.py, its wsgi.py and its settings show it. */
 export interface Django {
@@ -18,6 +19,8 @@ export interface Django {
     developing?: string;
     /** No file names them: people set the variable themselves. */
     unnamed?: true;
+    /** Settings for production that no file names. */
+    unused?: { module: string; file: string };
   };
   wsgi?: { app: string; file: string };
   asgi?: { app: string; file: string; channels: boolean };
@@ -40,16 +43,19 @@ export function djangoOf({ files, modules }: Pick<Sources, "files" | "modules">)
   const settings = from === undefined ? own : settingsOf(from, modules, files);
   const production = settings === undefined ? undefined : productionOf(settings, path, modules);
   const unnamed = settings === undefined ? unnamedSettings(path, packages, modules) : undefined;
-  const module = production ?? settings ?? unnamed;
+  const live = platformSettings(files).find(({ module }) => isLive(module, path, modules));
+  const module = live?.module ?? production ?? settings ?? unnamed;
+  const unused = unusedSettings(module, path, { files, modules });
   return {
     manage,
     path,
     ...(module !== undefined && {
       settings: {
         module,
-        from: from ?? manage,
-        ...(unnamed !== undefined && { unnamed: true as const }),
-        ...(production !== undefined && settings !== undefined && { developing: settings }),
+        from: live?.file ?? from ?? manage,
+        ...(live === undefined && unnamed !== undefined && { unnamed: true as const }),
+        ...(live === undefined && production !== undefined && settings !== undefined && { developing: settings }),
+        ...unused,
       },
     }),
     ...(wsgi && { wsgi }),
@@ -62,17 +68,49 @@ function productionOf(settings: string, path: string, modules: PythonModules): s
   const [, base, name = ""] = /^(.*\.)?(\w+)$/.exec(settings) ?? [];
   if (!/^(?:settings_)?(?:dev|develop|development|local)$/.test(name)) return undefined;
   const start = name.startsWith("settings_") ? "settings_" : "";
-  return ["production", "prod", "live", "deploy"]
+  return ["production", "prod", "product", "live", "deploy"]
     .map((other) => `${base ?? ""}${start}${other}`)
     .find((module) => modules.locate(module, [path]) !== undefined);
 }
 
+const forProduction =
+  /(?:^|\/)(?:(?:settings?|conf|configs?|configuration)\/(?:\w+\/)?(?:prod|product|production|live|deploy|heroku|server)|(?:settings?|config)_(?:prod|product|production|live|deploy)|(?:prod|production|live)_settings|(?:prod|production|live)\/settings)\.py$/;
+
+/** Settings by whose name somebody means the live site, next to the ones that are used and do not lead to them. */
+function unusedSettings(
+  used = "",
+  path: string,
+  { files, modules }: Pick<Sources, "files" | "modules">,
+): Pick<NonNullable<Django["settings"]>, "unused"> {
+  const chosen = modules.locate(used, [path])?.file;
+  if (chosen === undefined || forProduction.test(chosen)) return {};
+  const base = path === "" ? "" : `${path}/`;
+  const text = files.read(chosen) ?? "";
+  const file = (files.paths?.() ?? []).find((each) => {
+    const stem = each.slice(each.lastIndexOf("/") + 1, -".py".length);
+    // Settings such as an __init__.py may import those of production by themselves.
+    const isReached = new RegExp(`\\b${stem}\\b`).test(text);
+    return each.startsWith(base) && forProduction.test(each) && hasApps(modules, each) && !isReached;
+  });
+  if (file === undefined) return {};
+  const module = file.slice(base.length, -".py".length).replaceAll("/", ".");
+  return { unused: { file, module } };
+}
+
 /** Settings that no file names: those for production, or the ones that all others are made from. */
 function unnamedSettings(path: string, packages: string[], modules: PythonModules): string | undefined {
-  const names = ["settings.production", "settings.prod", "settings", "settings.base", "config.settings"];
+  const names =
+    "settings.production settings.prod production.settings prod.settings settings_production settings settings.settings settings.base config.settings".split(
+      " ",
+    );
   return packages
     .flatMap((name) => names.map((settings) => `${name}.${settings}`))
     .find((module) => hasApps(modules, modules.locate(module, [path])?.file));
+}
+
+/** There, and not for developing. */
+function isLive(module: string, path: string, modules: PythonModules): boolean {
+  return !forDeveloping.test(module) && modules.locate(module, [path]) !== undefined;
 }
 
 function hasApps(modules: PythonModules, file: string | undefined): boolean {
@@ -85,6 +123,13 @@ function manageFile(files: ProjectFiles): string | undefined {
   return ["manage.py", ...below].find(
     (path) => /django/i.test(files.read(path) ?? "") && !/flask/i.test(files.read(path) ?? ""),
   );
+}
+
+/** What an application's own file says of the settings. */
+export function settingsOfApp(app: string, path: string, { modules, files }: Pick<Sources, "files" | "modules">) {
+  const file = modules.locate(app.split(":", 1)[0] ?? "", [path])?.file;
+  const module = file === undefined ? undefined : settingsOf(file, modules, files);
+  return file === undefined || module === undefined ? undefined : { module, from: file };
 }
 
 function settingsOf(file: string, modules: PythonModules, files: ProjectFiles): string | undefined {
@@ -158,7 +203,11 @@ function usesChannels(file: string, modules: PythonModules): boolean {
 
 /** WSGI is what most of Django is written for; ASGI if the project has WebSockets, or no server for the other. */
 export function djangoCandidates(django: Django, { clues }: Sources): Candidate[] {
-  const { wsgi, asgi, manage, path } = django;
+  const { asgi, manage, path } = django;
+  // Without a file of its own Django's function makes the application.
+  const {
+    wsgi = asgi === undefined ? { app: "django.core.wsgi:get_wsgi_application()", file: "no wsgi.py" } : undefined,
+  } = django;
   const servers = wsgi === undefined ? [] : serversFor("wsgi", wsgi.app, clues);
   const asgiServers = asgi === undefined ? [] : serversFor("asgi", asgi.app, clues);
   const missing = servers.every(({ extra }) => extra !== undefined);

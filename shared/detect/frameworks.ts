@@ -117,6 +117,7 @@ export const frameworks: Framework[] = [
     packages: ["aiohttp"],
     makes: ["aiohttp.web.Application", "aiohttp.web_app.Application"],
   },
+  { name: "Streamlit", speaks: "own", packages: ["streamlit"], makes: [] },
   { name: "Tornado", speaks: "own", packages: ["tornado"], makes: ["tornado.web.Application"] },
 ];
 

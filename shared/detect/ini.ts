@@ -12,6 +12,7 @@ export interface IniSection {
 export function readIni(text: string): IniSection[] {
   const sections: IniSection[] = [];
   let last: string | undefined;
+  let depth = 0;
   for (const [index, line] of text
     .replace(/\\\r?\n/g, "  ")
     .split(/\r?\n/)
@@ -24,15 +25,21 @@ export function readIni(text: string): IniSection[] {
     }
     const section = sections.at(-1);
     if (section === undefined || /^\s*(?:[;#]|$)/.test(line)) continue;
-    const [, key, value] =
-      /^([A-Za-z][\w.-]*)\s*[=:]\s*(.*?)\s*$/.exec(line.replace(/\s[;#].*$/, "").trimStart()) ?? [];
-    const goesOn = /^\s/.test(line) && last !== undefined && key === undefined;
-    if (goesOn && last !== undefined)
+    const { key, value, indent } = entryOf(line);
+    // A value such as `shop.app:create_app()` looks like a key, but stands deeper than its own.
+    if (last !== undefined && indent > (key === undefined ? 0 : depth))
       section.values.set(last, `${section.values.get(last) ?? ""} ${line.trim()}`.trim());
     else if (key !== undefined) {
       last = key;
-      section.values.set(key, value ?? "");
+      depth = indent;
+      section.values.set(key, value);
     }
   }
   return sections;
+}
+
+function entryOf(line: string): { key: string | undefined; value: string; indent: number } {
+  const plain = line.replace(/\s[;#].*$/, "").trimStart();
+  const [, key, value = ""] = /^([A-Za-z][\w.-]*)\s*[=:]\s*(.*?)\s*$/.exec(plain) ?? [];
+  return { key, value, indent: line.search(/\S/) };
 }

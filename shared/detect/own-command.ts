@@ -1,3 +1,4 @@
+import { argv } from "../command.ts";
 import type { Step } from "./command-line.ts";
 import { type OwnProgram, ownPrograms } from "./console-scripts.ts";
 import type { Candidate } from "./findings.ts";
@@ -65,6 +66,14 @@ export function ofOwnProgram({ program, args }: Step, why: string, sources: Sour
   const own = nameOf(found, listener.command);
   const rest = [...(own !== "" && !told.rest.includes(own) ? [own] : []), ...told.rest].join(" ");
   return [candidate(found, listener, rest, [why])];
+}
+
+/** A step that starts one of the project's own programs, as a release can start it: the program itself is not installed there. */
+export function asModule(step: Step, sources: Sources): Step {
+  const found = programsOf(sources).find(({ name, isCommandOf }) => name === step.program && isCommandOf !== true);
+  if (found === undefined) return step;
+  const [program = "", ...args] = argv(found.start);
+  return { ...step, program, args: [...args, ...step.args] };
 }
 
 /** The words without those that say where it listens, and these for one instance. */

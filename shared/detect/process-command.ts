@@ -17,7 +17,9 @@ const ifWorker: Reader = (args) => (args.includes("worker") || args.includes("wo
 /** Workers and schedulers that are known by their program. */
 const programs: Record<string, Reader> = {
   celery,
+  flower: (_, words) => page("flower", words, "--address"),
   rq: ifWorker,
+  "rq-dashboard": (_, words) => page("rq-dashboard", words, "--bind"),
   rqworker: () => worker,
   rqscheduler: () => scheduler,
   huey_consumer: () => huey,
@@ -57,7 +59,17 @@ function celery(args: string[], given: string[]): Known | undefined {
   if (has("beat")) return { name: "beat", overlap: false, command: outside(words) };
   if (has("worker") && (has("-B") || has("--beat"))) return { name: "beat", overlap: false, command: outside(words) };
   if (has("worker")) return { ...worker, ...(!hostname(args) && { command: named(words) }) };
-  return has("flower") ? { name: "flower" } : undefined;
+  return has("flower") ? page("flower", words, "--address") : undefined;
+}
+
+/** A page that watches workers. It listens on a port of its own, so two at once cannot start, and anybody could read it. */
+function page(name: string, words: string[], address: string): Known {
+  // No shell fills in $PORT, which is the site's own in a Procfile.
+  const own = words.filter(
+    (word, index) => !/\$/.test(word) && !(/^-{1,2}[\w-]+$/.test(word) && /^\$/.test(words[index + 1] ?? "")),
+  );
+  const isGiven = own.some((word) => word === address || word.startsWith(`${address}=`));
+  return { name, overlap: false, command: joined([...own, ...(isGiven ? [] : [`${address}=127.0.0.1`])]) };
 }
 
 /** supervisor keeps the log, and a release is read-only. */
@@ -94,11 +106,13 @@ export function joined(words: string[]): string {
  * @param given the name that a Procfile or a compose file gives it; any command under one counts
  */
 export function processOf(step: Step, why: string, given?: string): FoundProcess | undefined {
-  const found = programs[step.program]?.(step.args, [step.program, ...step.args]);
+  // Only a developer changes what is running.
+  const args = step.args.filter((word) => word !== "--reload");
+  const found = programs[step.program]?.(args, [step.program, ...args]);
   if (found === undefined && given === undefined) return undefined;
   const { name, command, ...rest } = found ?? { name: given ?? "" };
   const python = step.program.includes(".") && !/\.(?:py|sh)$/.test(step.program) ? ["python", "-m"] : [];
-  const line = command ?? joined([...python, step.program, ...step.args]);
+  const line = command ?? joined([...python, step.program, ...args]);
   const env = Object.entries(step.env).map(([key, value]) => `${key}=${value}`);
   return {
     name: processNameOf(given ?? name),
@@ -133,4 +147,25 @@ const prepares = [
 export function preparationOf({ program, args }: Step): string | undefined {
   const line = joined([program, ...args]);
   return prepares.some((pattern) => pattern.test(line)) ? line : undefined;
+}
+
+/** Another file has another line for it: two beats would do everything twice. */
+function isAgain(one: FoundProcess, other: FoundProcess): boolean {
+  const part = ({ command }: FoundProcess) => /\bcelery\b.* (beat|worker|flower)\b/.exec(command)?.[1];
+  const file = ({ why }: FoundProcess) => why.replace(/:\d.*$/, "");
+  return part(one) !== undefined && part(one) === part(other) && file(one) !== file(other);
+}
+
+/** Each worker once, also if several files tell of it. */
+export function distinctProcesses(processes: FoundProcess[]): FoundProcess[] {
+  const program = ({ command }: FoundProcess) =>
+    command.replace(/^env (?:\S+=\S+ )*/, "").replace(/ --hostname .*/, "");
+  const found: FoundProcess[] = [];
+  for (const each of processes) {
+    // The same worker, told in another file.
+    if (found.some((other) => program(other) === program(each) || other.name === each.name || isAgain(other, each)))
+      continue;
+    found.push(each);
+  }
+  return found.slice(0, 16);
 }

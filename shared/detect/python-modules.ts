@@ -25,7 +25,11 @@ const perName = 50;
 
 /** What takes an application and is none. */
 const extensions =
-  /(?:^|\.)(?:\w*(?:Group|Manager|Client|Extension|Toolbar|Instrumentator|Instrumentor)|Migrate|SQLAlchemy|MongoEngine|PyMongo|SocketIO|Sock|Api|CORS|Bcrypt|Babel|Bootstrap\d?|Mail|Admin|Limiter|Cache|Moment|CSRFProtect|Celery|JWT|Compress|Talisman|Session|Marshmallow|OAuth|Swagger|FlaskRedis|(?:HTTP|WSGI)?Server|Config)$/;
+  /(?:^|\.)(?:\w*(?:Group|Manager|Client|Extension|Toolbar|Instrumentator|Instrumentor)|Migrate|SQLAlchemy|MongoEngine|PyMongo|SocketIO|Sock|Api|CORS|Bcrypt|Babel|Bootstrap\d?|Mail|Admin|Limiter|Cache|Moment|CSRFProtect|Celery|JWT|Compress|Talisman|Session|Marshmallow|OAuth|Swagger|FlaskRedis|(?:HTTP|WSGI)?Server|Config|Mangum|\w*LambdaHandler|\w*Metrics)$/;
+
+/** What makes a new application of another one, as middleware does. */
+const wrappers =
+  /Middleware$|(?:^|\.)(?:WhiteNoise|ProxyFix|ReverseProxied|DispatcherMiddleware|TransLogger|Cascade|ASGIApp|WSGIApp)$/;
 
 /** The modules of a project, and what their names mean: names are followed from module to module. */
 export class PythonModules {
@@ -33,6 +37,7 @@ export class PythonModules {
   readonly #files: ProjectFiles;
   #left = most;
   readonly #byName = new Map<string, [file: string, module: PythonModule]>();
+  #inner: ReadonlySet<string> | undefined;
 
   constructor(files: ProjectFiles) {
     this.#files = files;
@@ -75,6 +80,21 @@ export class PythonModules {
     const text = this.#files.read(file) ?? "";
     const literal = name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
     return new RegExp(`(?<!\\w)${literal}(?!\\w)|import \\*|def __getattr__`).test(text);
+  }
+
+  /** Whether another application contains this one: it is mounted in it, or wrapped by it. */
+  isInner(file: string, name: string): boolean {
+    this.#inner ??= new Set(
+      Object.entries(this.scan.modules).flatMap(([path, module]) => this.#contained(path, module)),
+    );
+    const module = this.scan.modules[file];
+    const own = module === undefined || module.module === "" ? name : `${module.module}.${name}`;
+    return this.#inner.has(own) || this.#inner.has(module?.imports[name] ?? "");
+  }
+
+  #contained(file: string, { wraps }: PythonModule): string[] {
+    const isWrapper = (by: string) => by === "mount" || wrappers.test(by) || this.#ofClass(file, by) !== undefined;
+    return wraps.filter(({ by }) => isWrapper(by)).flatMap(({ names }) => names);
   }
 
   /** What `name` in a file is; undefined if its text does not show it. */

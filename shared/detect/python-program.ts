@@ -1,4 +1,6 @@
 import { commandsProgram } from "./commands-program.ts";
+import { metadataProgram } from "./metadata-program.ts";
+import { wrapsProgram } from "./wraps-program.ts";
 
 /**
  * What `python3 -I` runs to read a project's Python files: Python's own parser, and nothing of the project is imported. It
@@ -15,7 +17,11 @@ root = sys.argv[1]
 # A file without one of these makes no application, and says nothing of one.
 WORDS = [word.encode() for word in (
     "app wsgi asgi erver flask fastapi starlette quart litestar sanic falcon bottle pyramid dash aiohttp tornado cherrypy "
-    "DJANGO_SETTINGS _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE BaseSettings add_option argparse optparse click typer").split()] + [b"import *"]
+    "DJANGO_SETTINGS ROOT_URLCONF _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE BaseSettings add_option argparse optparse click typer metadata pkg_resources streamlit").split()] + [b"import *"]
+
+
+# What wraps an application gets it by one of these names.
+APPLICATION = ("app", "application", "wsgi_app", "asgi_app", "other_asgi_app")
 
 
 def module_of(path):
@@ -36,14 +42,14 @@ def dotted(node):
     return None
 
 
-${commandsProgram}${String.raw`
+${commandsProgram}${wrapsProgram}${metadataProgram}${String.raw`
 class Module:
     def __init__(self, path, tree):
         self.path, self.name = path, module_of(path)
         self.package = self.name if path.endswith("__init__.py") else self.name.rpartition(".")[0]
         self.imports, self.star, self.own = {}, [], set()
         self.out = {"module": self.name, "assigned": [], "functions": [], "classes": {}, "runs": [], "options": [],
-                    "environ": [], "websocket": None, "strings": {}, "main": False, "routes": 0}
+                    "environ": [], "websocket": None, "strings": {}, "main": False, "routes": 0, "wraps": []}
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
@@ -57,6 +63,7 @@ class Module:
         self.body(tree.body)
         self.walk(tree)
         self.out["commands"] = commands_of(self, tree)
+        self.out["metadata"] = metadata_of(self, tree)
         self.out["environ"] += settings_of(self, tree)
         self.out["imports"], self.out["star"] = self.imports, self.star
 
@@ -93,6 +100,7 @@ class Module:
                 name = "?." + node.func.attr
                 return {"call": name, "args": []}
             args = [self.value(arg, local) for arg in node.args[:3]]
+            args += [self.value(each.value, local) for each in node.keywords if each.arg in APPLICATION]
             return {"call": self.resolve(name), "args": args, "given": len(node.args) + len(node.keywords)}
         if isinstance(node, (ast.Name, ast.Attribute)):
             name = dotted(node)
@@ -140,6 +148,8 @@ class Module:
             return
         found = self.value(value)
         self.own.add(target.id)
+        if not main:
+            wraps_of(self, value, target.id)
         if not main and found is not None:
             if "text" in found:
                 self.out["strings"][target.id] = found["text"]
@@ -168,6 +178,7 @@ class Module:
                 found = self.value(inner.value, local)
                 if found is not None:
                     returns.append(found)
+                    wraps_of(self, inner.value)
         return {"name": node.name, "line": node.lineno, "async": isinstance(node, ast.AsyncFunctionDef), "required": required,
                 "params": names, "returns": returns[:6],
                 "gateway": self.gateway(names, isinstance(node, ast.AsyncFunctionDef)),
@@ -226,6 +237,9 @@ class Module:
                 args = [self.value(arg) for arg in node.args[:3]]
                 out["runs"].append({"what": name or "?." + last, "args": args, "line": node.lineno,
                                     "keywords": [k.arg for k in node.keywords if k.arg]})
+            names = names_given(self, node) if last in MOUNTS else []
+            if names and len(out["wraps"]) < 200:
+                out["wraps"].append({"by": "mount", "names": names})
             if last in ("route", "get", "post"):
                 out["routes"] += 1
 
@@ -255,7 +269,7 @@ for path in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n
         out = Module(path, ast.parse(text)).out
         names = [*out["imports"].values(), *out["star"]]
         # What only calls other code has no say: neither an application nor a name that leads to one.
-        if main or out["assigned"] or out["runs"] or out["commands"] or out["strings"] or out["star"] or out["classes"] or any(
+        if main or "streamlit" in out["imports"].values() or out["assigned"] or out["runs"] or out["commands"] or out["metadata"] or out["strings"] or out["star"] or out["classes"] or any(
                 each["gateway"] or any("call" in value for value in each["returns"]) for each in out["functions"]) or any(
                 name.rpartition(".")[2] in ("app", "application", "api", "server", "create_app", "make_app", "get_app") for name in names if "." in name):
             found[path] = out

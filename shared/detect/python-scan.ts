@@ -82,6 +82,10 @@ export const pythonModule = z.object({
   main: z.boolean(),
   /** How many calls look like routes. */
   routes: z.int(),
+  /** The names that are handed to what may wrap them, such as `app = Middleware(inner)`; by `mount`: to what surely contains them. */
+  wraps: z.array(z.object({ by: z.string(), names: z.array(z.string()) })),
+  /** Packages whose metadata it reads, and without which it fails. */
+  metadata: z.array(z.object({ name: z.string(), line: z.int() })),
   imports: z.record(z.string(), z.string()),
   star: z.array(z.string()),
 });

@@ -1,10 +1,11 @@
+import { normalName } from "../dependencies/requirement.ts";
 import type { ProjectFiles } from "../project-clues.ts";
 import { type Application, applicationOf, applicationsIn } from "./applications.ts";
 import { inProject, type Step, stepsOf } from "./command-line.ts";
 import type { Candidate, Findings, FoundProcess } from "./findings.ts";
 import { frameworks } from "./frameworks.ts";
 import type { Sources } from "./looked-at.ts";
-import { ofOwnProgram } from "./own-command.ts";
+import { asModule, ofOwnProgram } from "./own-command.ts";
 import { ofPaste } from "./paste.ts";
 import { preparationOf, processOf } from "./process-command.ts";
 import { PythonModules } from "./python-modules.ts";
@@ -37,19 +38,30 @@ export function findingsOf({ line, why, variables, process }: Written, sources: 
   for (const step of stepsOf(line, sources.files, variables)) {
     const found = process === undefined ? serversOf(step, why, sources) : undefined;
     if (found !== undefined) {
-      servers.push(...found);
+      const settings = settingsFor(step.env.DJANGO_SETTINGS_MODULE ?? variables?.DJANGO_SETTINGS_MODULE, step, sources);
+      servers.push(...found.map((each) => ({ ...each, ...(settings && { env: { ...each.env, ...settings } }) })));
       continue;
     }
     const preparation = preparationOf(step);
     if (preparation !== undefined) release = { command: preparation, why };
     // A second server, or what only a developer runs, is no process of a release.
     else if (!harmless.has(step.program) && serverOf(step, sources.files)?.app === undefined) {
-      const background = processOf(step, why, process);
+      const background = processOf(asModule(step, sources), why, process);
       if (background !== undefined) processes.push(background);
     }
   }
   return { servers, processes, ...(release !== undefined && { release }) };
 }
+
+/** The settings that the server's own environment names, unless they are for developing. */
+function settingsFor(module: string | undefined, { folder }: Step, { modules }: Sources) {
+  if (module === undefined || forDeveloping.test(module) || modules.locate(module, [folder]) === undefined)
+    return undefined;
+  return { DJANGO_SETTINGS_MODULE: module };
+}
+
+/** Names of settings that no visitor should get. */
+export const forDeveloping = /(?:^|[._])(?:dev|develop|development|local|test|tests|testing|debug|ci)$/;
 
 /** What a command serves; undefined if it serves nothing. */
 function serversOf(step: Step, why: string, sources: Sources): Candidate[] | undefined {
@@ -84,7 +96,7 @@ const bound = ({ bind }: ServerCommand) => (bind === undefined ? {} : { bind });
 function ofNamed(given: string, settings: string | undefined, found: ServerCommand, why: string, sources: Sources) {
   const { paths, developing, settings: _settings, script: _script, ...server } = found;
   const located = sources.modules.locate(given.split(":", 1)[0] ?? "", paths);
-  if (located === undefined) return [];
+  if (located === undefined) return ofPackage(given, found, why, sources);
   const [app, caution] = asItIs(given, located.file, sources);
   const env = {
     ...server.env,
@@ -97,6 +109,14 @@ function ofNamed(given: string, settings: string | undefined, found: ServerComma
   const other = speaks === "asgi" && (server.kind === "gunicorn" || server.kind === "uwsgi");
   if (developing || other) return served(speaks, parts, why, sources);
   return [{ ...server, ...parts, ...own, why: [why] }];
+}
+
+/** An application that a package of the requirements brings, such as `shop_server.wsgi:application`. */
+function ofPackage(app: string, found: ServerCommand, why: string, { clues: { names, where } }: Sources): Candidate[] {
+  const [top = ""] = app.split(/[.:]/);
+  if (names?.has(normalName(top)) !== true) return [];
+  const { paths: _, developing: __, settings: ___, script: ____, ...server } = found;
+  return [{ ...server, app, why: [why, `${where} brings ${top}`] }];
 }
 
 /** The application as it can be started: `create_app` is a function, so it is called. */

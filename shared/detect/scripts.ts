@@ -82,3 +82,19 @@ export function needing({ app, needs, file, line }: Application): string {
   const given = needs.map((each) => `\`${each}\``).join(" and ");
   return `${name} in ${file}:${line} needs ${given}, which cutover cannot give: give the call yourself, such as \`app = ${name}(...)\` in a file of its own`;
 }
+
+/** Scripts that Streamlit runs: those at the top-most place that no other module imports. Pages are found by Streamlit itself. */
+export function streamlitScripts({ scan }: PythonModules): string[] {
+  const all = Object.entries(scan.modules);
+  const imported = new Set(
+    all.flatMap(([, { imports }]) => Object.values(imports).flatMap((name) => [name, name.replace(/\.[^.]+$/, "")])),
+  );
+  const found = all.flatMap(([file, module]) => {
+    const isScript = Object.values(module.imports).includes("streamlit") && !/(?:^|\/)pages\//.test(file);
+    return isScript && !imported.has(module.module) ? [file] : [];
+  });
+  const depth = (file: string) => file.split("/").length;
+  const top = found.filter((file) => depth(file) === Math.min(...found.map(depth)));
+  const usual = top.filter((file) => /(?:^|\/)(?:(?:streamlit_)?app|main|home|index|streamlit_main)\.py$/i.test(file));
+  return usual.length > 0 ? usual : top;
+}

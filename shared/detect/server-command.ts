@@ -176,11 +176,15 @@ const sanic: Reader = ({ plain, named }) => {
   };
 };
 
+export function streamlitCommand(script: string): string {
+  return `streamlit run ${script} --server.address 127.0.0.1 --server.port {port} --server.headless true`;
+}
+
 const streamlit: Reader = ({ plain }) =>
   plain[0] === "run" && plain[1] !== undefined
     ? {
         kind: "command",
-        command: `streamlit run ${plain[1]} --server.address 127.0.0.1 --server.port {port} --server.headless true`,
+        command: streamlitCommand(plain[1]),
         bind: "port",
         paths: [],
       }

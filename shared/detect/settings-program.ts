@@ -22,6 +22,7 @@ def find(name):
 class Reader(ast.NodeVisitor):
     def __init__(self):
         self.values, self.lines, self.depth, self.seen = {}, {}, 0, []
+        self.untaken, self.touched, self.conditions = [], [], {}
 
     def file(self, name):
         path = find(name)
@@ -53,19 +54,43 @@ class Reader(ast.NodeVisitor):
                 if isinstance(old, list) and isinstance(new, (list, tuple)):
                     self.set(node.target.id, old + list(new), path, node.lineno)
             elif isinstance(node, ast.If):
-                test = self.value(node.test, path)
-                if test is UNKNOWN or test:
-                    self.run(node.body, path, package)
-                if test is UNKNOWN or not test:
-                    self.run(node.orelse, path, package)
+                self.either(node, self.value(node.test, path), path, package)
             elif isinstance(node, ast.Try):
                 self.run(node.body, path, package)
             elif isinstance(node, ast.With):
                 self.run(node.body, path, package)
 
     def set(self, name, value, path, line):
+        self.touched.append(name)
+        self.conditions.pop(name, None)
         self.values[name] = value
         self.lines[name] = [os.path.relpath(path, root), line]
+
+    def either(self, node, test, path, package):
+        before, set_in = set(self.values), []
+        for body, taken in ((node.body, test is UNKNOWN or test), (node.orelse, test is UNKNOWN or not test)):
+            start = len(self.touched)
+            # What holds for developers alone is none of the site's.
+            developing = isinstance(node.test, ast.Name) and node.test.id in ("DEBUG", "TESTING") and body is node.body
+            if taken:
+                self.run(body, path, package)
+            elif not developing:
+                self.untaken.append((node, body, path, package))
+            set_in.append(set(self.touched[start:]))
+        if test is UNKNOWN:
+            for name in (set_in[0] ^ set_in[1]) - before:
+                self.conditions[name] = node.lineno
+
+    def otherwise(self, names):
+        """Names that are given a value only where a condition says so that does not hold here, such as not DEBUG."""
+        for node, body, path, package in self.untaken[:50]:
+            other = Reader()
+            other.values, other.depth, other.seen = dict(self.values), 6, list(self.seen)
+            other.run(body, path, package)
+            for name in names:
+                if name not in self.values and name in other.lines:
+                    self.set(name, other.values[name], path, other.lines[name][1])
+                    self.conditions[name] = node.lineno
 
     def value(self, node, path):
         try:
@@ -84,11 +109,15 @@ class Reader(ast.NodeVisitor):
             return {self.value(key, path): self.value(value, path) for key, value in zip(node.keys, node.values) if key is not None}
         if isinstance(node, ast.JoinedStr):
             parts = [self.work_out(part.value if isinstance(part, ast.FormattedValue) else part, path) for part in node.values]
+            if UNKNOWN in parts and str(parts[0]).startswith(("http://", "https://")):
+                return parts[0]
             return UNKNOWN if UNKNOWN in parts else "".join(str(part) for part in parts)
         if isinstance(node, ast.BinOp):
             left, right = self.value(node.left, path), self.value(node.right, path)
             if UNKNOWN in (left, right):
                 return UNKNOWN
+            if isinstance(node.op, ast.Mod):
+                return left % (tuple(right) if isinstance(right, list) else right)
             return os.path.join(left, right) if isinstance(node.op, ast.Div) else left + right
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             value = self.value(node.operand, path)
@@ -127,7 +156,7 @@ class Reader(ast.NodeVisitor):
             return os.path.normpath(os.path.join(*[str(each) for each in base + args]))
         if name in ("get", "getenv", "config", "env", "str", "bool", "Env", "url", "db", "parse"):
             return keywords.get("default", args[1] if len(args) > 1 else args[0] if name == "parse" else UNKNOWN)
-        if name in ("list", "tuple"):
+        if name in ("list", "tuple", "set", "frozenset", "sorted"):
             return args[0]
         return UNKNOWN
 
@@ -155,8 +184,10 @@ try:
     reader.file(module)
 except SyntaxError as found:
     error = str(found)
+reader.otherwise(("STATIC_ROOT", "STATIC_URL", "MEDIA_ROOT", "MEDIA_URL"))
 values = {name: plain(reader.values[name]) for name in WANTED if reader.values.get(name, UNKNOWN) is not UNKNOWN}
 named = [name for name in WANTED if name in reader.values]
-json.dump({"values": values, "named": named, "lines": {k: reader.lines[k] for k in WANTED if k in reader.lines},
+json.dump({"values": values, "named": named, "lines": {k: reader.lines[k] for k in WANTED if k in reader.lines}, 
+           "conditions": {k: reader.conditions[k] for k in WANTED if k in reader.conditions},
            "found": find(module) is not None, "error": error}, sys.stdout)
 `;

@@ -1,7 +1,7 @@
 import { at } from "./findings.ts";
 import type { Sources } from "./resolve.ts";
 
-const packages = ["flask-socketio", "flask-sock", "flask-sockets", "python-socketio", "simple-websocket"];
+const packages = ["flask-socketio", "flask-sock", "flask-sockets", "python-socketio", "simple-websocket", "streamlit"];
 
 /** Where a project's first WebSocket is: a handler, a route, or a library for them. */
 export function firstWebSocket({ modules, clues, files }: Sources): string | undefined {

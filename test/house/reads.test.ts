@@ -69,6 +69,7 @@ const allowed: Record<string, string> = {
   "agent/cli/commands/keys.ts": "a file that its caller names",
   "agent/cli/project/workflow-file.ts": "the project of its caller",
   "agent/cli/project/project-directory.ts": "the project of its caller",
+  "agent/cli/project/notes.ts": "the project of its caller",
   // Runs as the app's user, and reads what root wrote for it.
   "agent/launch.ts": "its own launch file, in a directory of root's",
   "agent/faults.ts": "only in tests",

@@ -2,7 +2,7 @@ import type { Plan } from "./plan.ts";
 
 /** What a plan rests on, a line each. */
 export function foundLines(plan: Plan): string[] {
-  const { server, why, extra, env, static: collected, release, shared, processes, upgrade, python } = plan;
+  const { server, why, extra, env, static: collected, release, shared, processes, upgrade, notes, python } = plan;
   const what = [server.kind, server.app ?? server.command].filter(Boolean).join(", ");
   const entries: [string, string | false][] = [
     ["server", `${what} (${why})`],
@@ -16,6 +16,7 @@ export function foundLines(plan: Plan): string[] {
     ...processes.map(({ name, command, why: from }): [string, string] => ["process", `${name}: ${command} (${from})`]),
     ["site", upgrade !== undefined && `WebSockets (${upgrade})`],
     ...env.map(({ name, value, why: from }): [string, string] => ["env", `${name}=${value} (${from})`]),
+    ...notes.map((text): [string, string] => ["note", text]),
   ];
   return entries.flatMap(([name, text]) => (text === false ? [] : [`  ${name.padEnd(8)} ${text}`]));
 }

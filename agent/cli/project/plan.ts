@@ -10,6 +10,7 @@ import { CutoverError } from "../../../shared/errors.ts";
 import type { Project } from "../../../shared/project.ts";
 import { appNameFor } from "./app-name.ts";
 import { askDjango } from "./ask-django.ts";
+import { conditionNotes, databaseNotes, remoteNotes, unusedNotes } from "./notes.ts";
 import { projectIn } from "./project-directory.ts";
 import { pythonVersion } from "./python-version.ts";
 import { branchOf, repositoryNameOf, repositoryOf } from "./repository.ts";
@@ -40,6 +41,8 @@ export interface Plan {
   processes: FoundProcess[];
   /** Where the first WebSocket is. */
   upgrade?: string;
+  /** What a person should know, a sentence each. */
+  notes: string[];
   domain?: string;
   /** Such as 3.11. */
   python: string;
@@ -136,9 +139,13 @@ function filesPart(
   directory: string,
   project: Project,
   { django, names }: Survey,
-): Pick<Plan, "static" | "release" | "shared"> {
+): Pick<Plan, "static" | "release" | "shared" | "notes"> {
   const settings = django?.settings;
-  if (django === undefined || settings === undefined) return { shared: writtenPaths(project, names, undefined) };
+  if (django === undefined || settings === undefined) {
+    const shared = writtenPaths(project, names, undefined);
+    const missing = django === undefined ? [] : unusedNotes(django);
+    return { shared, notes: [...missing, ...databaseNotes(directory, project, shared)] };
+  }
   const read = project.djangoSettings?.(django.path, settings.module);
   const asked = askDjango(directory, django.path, settings.module) ?? read;
   const entry = asked === undefined ? undefined : staticEntry(asked, django.manage, read);
@@ -147,16 +154,21 @@ function filesPart(
     asked === undefined ? [] : writtenPaths(project, names, asked, entry === undefined ? [] : [entry.from]);
   return {
     shared,
+    notes: [
+      ...unusedNotes(django),
+      ...(entry === undefined ? remoteNotes(django, asked) : conditionNotes(read)),
+      ...databaseNotes(directory, project, shared),
+    ],
     ...(entry !== undefined && { static: entry }),
     ...(asked?.databases !== false && { release: { command: migrate, why: "the old release serves while it runs" } }),
   };
 }
 
 function staticEntry(settings: DjangoSettings, manage: string, read: DjangoSettings | undefined): Plan["static"] {
-  const { staticfiles, staticRoot, staticUrl = "/static/", inside } = settings;
+  const { staticfiles, staticRoot, staticUrl = "/static/", remote, inside } = settings;
   const from = typeof staticRoot === "string" ? inside(staticRoot) : undefined;
   const url = folderUrlOf(staticUrl);
-  if (!staticfiles || from === undefined || url === undefined) return undefined;
+  if (!staticfiles || remote !== undefined || from === undefined || url === undefined) return undefined;
   const where = read?.where.STATIC_URL;
   return {
     url,

@@ -10,6 +10,8 @@ const marks = [...dependencies, "manage.py", "setup.py", "cutover.yml", "Procfil
 const notOwn =
   /(?:^|\/)(?:examples?|samples?|demos?|docs?|tests?|benchmarks?|templates?|tutorials?|fixtures|vendor|third_party)(?:\/|$)/i;
 const most = 12;
+/** A workspace in a folder of the repository. */
+const deepest = 1;
 
 /** A folder of a project that is a project by itself. */
 export interface Subproject {
@@ -21,13 +23,21 @@ export interface Subproject {
  * Folders that are projects by themselves, with something to serve. None if the top is the project: it serves something that
  * does not lie in one of them.
  */
-export function subprojects(directory: string, project: Project): Subproject[] {
+export function subprojects(directory: string, project: Project, depth = 0): Subproject[] {
   const folders = markedFolders(project);
   if (folders.length === 0 || servesItself(project, folders)) return [];
-  return folders
+  const found = folders
     .slice(0, most)
     .map((folder) => ({ folder, project: projectIn(join(directory, folder)) }))
+    .flatMap((each) => (depth < deepest ? [...inside(directory, each, depth + 1), each] : [each]))
     .filter((each) => serves(each.project));
+  // What holds other projects, such as a workspace, is none of them.
+  return found.filter(({ folder }) => !found.some((other) => other.folder.startsWith(`${folder}/`)));
+}
+
+function inside(directory: string, { folder, project }: Subproject, depth: number): Subproject[] {
+  const found = subprojects(join(directory, folder), project, depth);
+  return found.map((each) => ({ ...each, folder: `${folder}/${each.folder}` }));
 }
 
 /** Folders with requirements of their own; if the top has none, also those that have another mark of a project. */

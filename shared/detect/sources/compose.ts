@@ -9,13 +9,21 @@ const largest = 200_000;
 
 /** The compose files: those of production come first, those for developing and testing last. */
 function composeFiles(sources: Sources): string[] {
-  const found = (sources.files.paths?.() ?? []).filter((path) => {
-    const name = path.slice(path.lastIndexOf("/") + 1);
-    return /^(?:docker-)?compose(?:[._-][\w.-]+)?\.ya?ml$|^(?:production|prod|local|stack)\.yml$/.test(name);
-  });
+  const isCompose = (path: string) =>
+    usualNames.test(path) || (/^[^/]+\.ya?ml$/.test(path) && hasServices(sources, path));
+  const found = (sources.files.paths?.() ?? []).filter(isCompose);
   const weight = (path: string) =>
     path.split("/").length * 4 + (/prod/i.test(path) ? 0 : /dev|test|local|override|debug/i.test(path) ? 2 : 1);
   return [...found.toSorted((a, b) => weight(a) - weight(b)).slice(0, 6), ...aboveFiles(sources)];
+}
+
+const usualNames =
+  /(?:^|\/)(?:(?:docker-)?compose(?:[._-][\w.-]+)?\.ya?ml|(?:production|prod|local|stack)\.yml)$|(?:^|\/)(?:docker[_-])?compose\/[\w.-]+\.ya?ml$/;
+
+/** A file of another name, such as that of the project, is one if it lists services that are built or have an image. */
+function hasServices({ files }: Sources, path: string): boolean {
+  const text = files.read(path) ?? "";
+  return /^services:\s*$/m.test(text) && /^\s+(?:build|image):/m.test(text);
 }
 
 const usual = ["prod", "production", ""].flatMap((kind) =>

@@ -71,7 +71,17 @@ function joinedShell(parts: (string | string[])[]): string {
 }
 
 function wordsOf(instruction: JSONInstruction): string | string[] {
-  const texts = instruction.getJSONStrings();
-  if (texts.length > 0 && instruction.getOpeningBracket() !== null) return texts.map((each) => each.getJSONValue());
-  return (instruction.getArgumentsContent() ?? "").replace(/\\\r?\n/g, " ");
+  const text = (instruction.getArgumentsContent() ?? "").replace(/\\\r?\n/g, " ");
+  return listIn(text) ?? text;
+}
+
+/** The words of exec form. The library's own reading of it loses spaces in words that have variables with a default. */
+function listIn(text: string): string[] | undefined {
+  if (!text.trimStart().startsWith("[")) return undefined;
+  try {
+    const words: unknown = JSON.parse(text);
+    return Array.isArray(words) && words.every((word) => typeof word === "string") ? words : undefined;
+  } catch {
+    return undefined;
+  }
 }

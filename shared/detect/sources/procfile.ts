@@ -1,6 +1,7 @@
 import { stepsOf } from "../command-line.ts";
 import { at, type Findings, none } from "../findings.ts";
-import { preparationOf } from "../process-command.ts";
+import { asModule } from "../own-command.ts";
+import { joined, preparationOf } from "../process-command.ts";
 import { findingsOf, type Sources } from "../resolve.ts";
 
 /** `web:` serves, `release:` prepares, and every other line is a process. */
@@ -20,9 +21,10 @@ export function fromProcfile(sources: Sources): Findings[] {
 }
 
 /** Several commands at once need a shell, and cutover gives them none: here it is asked for by name. */
-function releaseOf(line: string, { files }: Sources): string | string[] {
-  const steps = stepsOf(line, files);
-  const [only, ...others] = steps;
-  const simple = only === undefined ? undefined : preparationOf(only);
+function releaseOf(line: string, sources: Sources): string | string[] {
+  const [only, ...others] = stepsOf(line, sources.files);
+  const own = only === undefined ? undefined : asModule(only, sources);
+  const isOwn = own !== undefined && own !== only && Object.keys(own.env).length === 0;
+  const simple = own === undefined ? undefined : isOwn ? joined([own.program, ...own.args]) : preparationOf(own);
   return others.length === 0 && simple !== undefined ? simple : /[;&|$<>`]/.test(line) ? ["sh", "-c", line] : line;
 }

@@ -1,0 +1,32 @@
+import { normalName } from "../dependencies/requirement.ts";
+import type { ProjectFiles } from "../project-files.ts";
+import { at } from "./findings.ts";
+import { tomlValue, valueAt } from "./tables.ts";
+
+/** The project as a package whose own code asks for its metadata: that fails where it is not installed. */
+export interface OwnMetadata {
+  name: string;
+  /** `shop/__init__.py:3` */
+  where: string;
+}
+
+/** @returns undefined if it reads none, or catches that there is none */
+export function ownMetadata(files: ProjectFiles): OwnMetadata | undefined {
+  const name = ownName(files);
+  if (name === undefined) return undefined;
+  for (const [file, { metadata }] of Object.entries(files.python?.().modules ?? {})) {
+    const found = metadata.find((each) => normalName(each.name) === normalName(name));
+    if (found !== undefined) return { name, where: at(file, found.line) };
+  }
+  return undefined;
+}
+
+function ownName(files: ProjectFiles): string | undefined {
+  const value = tomlValue(files.read("pyproject.toml") ?? "");
+  const named = [valueAt(value, "project", "name"), valueAt(value, "tool", "poetry", "name")];
+  const text = named.find((each) => typeof each === "string");
+  if (text !== undefined) return text;
+  return /^\s*name\s*=\s*["']?([\w.-]+)/m.exec(
+    `${files.read("setup.cfg") ?? ""}\n${files.read("setup.py") ?? ""}`,
+  )?.[1];
+}

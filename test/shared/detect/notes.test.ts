@@ -1,0 +1,96 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { TestHost } from "../../agent/cli/support.ts";
+import { directoryOf } from "./project.ts";
+import { django, flask, manage, wsgi } from "./texts.ts";
+
+/** What `init` says about settings and files that are easily overlooked. */
+
+let host: TestHost;
+beforeEach(async () => {
+  host = await TestHost.make();
+});
+afterEach(() => host.close());
+
+async function init(files: Record<string, string>, binary: Record<string, string> = {}): Promise<string> {
+  const directory = directoryOf({ "requirements.txt": "django\ngunicorn\n", ...files });
+  for (const [path, text] of Object.entries(binary)) writeFileSync(join(directory, path), text, "latin1");
+  const { out, err } = await host.run(["init", directory, "--dry-run"]);
+  return out + err;
+}
+
+const urls = 'ROOT_URLCONF = "site1.urls"\n';
+const files = 'INSTALLED_APPS = ["django.contrib.staticfiles"]\nSTATIC_URL = "/static/"\n';
+
+test.each([
+  ["conf/prod.py", "conf.prod", { "conf/prod.py": "from site1.settings import *\nDEBUG = False\n" }],
+  ["config/settings/production.py", "config.settings.production", { "config/settings/production.py": urls }],
+  ["site1/settings_prod.py", "site1.settings_prod", { "site1/settings_prod.py": "from .settings import *\n" }],
+])("settings in %s that nothing names are told, with those that are used", async (file, module, more) => {
+  const out = await init({ ...django, "site1/settings.py": urls, ...more });
+  expect(out).toMatch(/DJANGO_SETTINGS_MODULE=site1\.settings/);
+  expect(out).toContain(`note     ${file} has settings too, and nothing names them: site1.settings is used.`);
+  expect(out).toContain(`write DJANGO_SETTINGS_MODULE: ${module} below env`);
+});
+
+test("settings of production that those in use lead to are no news, nor are other files of that name", async () => {
+  const out = await init({
+    ...django,
+    "manage.py": manage.replace("site1.settings", "site1.config"),
+    "site1/wsgi.py": wsgi.replace("site1.settings", "site1.config"),
+    "site1/config/__init__.py": "import os\nif os.environ.get('PROD'):\n    from .production import *\n",
+    "site1/config/production.py": urls,
+    "fabric/config/prod.py": "HOSTS = []\n",
+  });
+  expect(out).not.toContain("note ");
+});
+
+test.each([
+  ["Dockerfile", "FROM python\nENV DJANGO_SETTINGS_MODULE=site1.live\nCMD gunicorn site1.wsgi\n"],
+  ["Procfile", "web: DJANGO_SETTINGS_MODULE=site1.live gunicorn site1.wsgi\n"],
+  [
+    "compose.yaml",
+    "services:\n  web:\n    command: gunicorn site1.wsgi\n    environment:\n      DJANGO_SETTINGS_MODULE: site1.live\n",
+  ],
+])("the settings that %s gives the server are those of the site", async (file, text) => {
+  const all = { ...django, "site1/live.py": `${urls}STATIC_ROOT = "/srv/x"\n${files}`, [file]: text };
+  const out = await init(all);
+  expect(out).toContain("DJANGO_SETTINGS_MODULE=site1.live");
+  expect(out).toMatch(/STATIC_ROOT is \/srv\/x \(site1\/live\.py:2\)/);
+  const dev = await init({ ...all, [file]: text.replace("site1.live", "site1.dev"), "site1/dev.py": urls });
+  expect(dev).toContain("DJANGO_SETTINGS_MODULE=site1.settings");
+});
+
+test.each([
+  ["DEBUG = True\nif not DEBUG:\n    STATIC_ROOT = BASE_DIR / 'out'\nelse:\n    STATICFILES_DIRS = []\n", 7],
+  ["if os.environ.get('LIVE'):\n    STATIC_ROOT = BASE_DIR / 'out'\n", 6],
+  ["DEBUG = True\nif DEBUG:\n    STATICFILES_DIRS = []\nelse:\n    STATIC_ROOT = os.path.join(BASE_DIR, 'out')\n", 7],
+])("a STATIC_ROOT under a condition is found, and the condition told", async (text, line) => {
+  const head = "import os\nfrom pathlib import Path\nBASE_DIR = Path(__file__).parent.parent\n";
+  const out = await init({ ...django, "site1/settings.py": `${head}${files}${text}` });
+  expect(out).toMatch(/static {3}\/static\/ from out/);
+  expect(out).toContain(`STATIC_ROOT has a value only under the condition of site1/settings.py:${line}`);
+});
+
+test("a STATIC_ROOT that each branch gives has no condition", async () => {
+  const text = "if os.environ.get('X'):\n    STATIC_ROOT = 'a'\nelse:\n    STATIC_ROOT = 'b'\n";
+  const out = await init({ ...django, "site1/settings.py": `import os\n${files}${text}` });
+  expect(out).toMatch(/static {3}\/static\/ from b/);
+  expect(out).not.toContain("note ");
+});
+
+const sqlite = "SQLite format 3\0";
+const database = 'DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}\n';
+
+test("a database that git does not ignore is told", async () => {
+  const own = await init({ ...django, "site1/settings.py": database }, { "db.sqlite3": sqlite });
+  expect(own).toContain("note     db.sqlite3 is there and git does not ignore it: the first deploy takes its content");
+  const other = await init({ "app.py": flask }, { "old.db": sqlite });
+  expect(other).toContain("note     old.db is there and git does not ignore it: every release has a copy");
+  const ignored = await init(
+    { ...django, "site1/settings.py": database, ".gitignore": "*.sqlite3\n" },
+    { "db.sqlite3": sqlite, "Thumbs.db": "no database at all" },
+  );
+  expect(ignored).not.toContain("note ");
+});
