@@ -1,6 +1,6 @@
 import { t as withoutSecrets } from "./main.mjs";
 import { createRequire } from "node:module";
-import Br, { accessSync, closeSync, constants, createReadStream, createWriteStream, existsSync, fstatSync, lstatSync, mkdirSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, realpathSync, stat, statSync } from "node:fs";
+import Br, { accessSync, closeSync, constants, createReadStream, createWriteStream, existsSync, fstatSync, lstatSync, mkdirSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, realpathSync, rmSync, stat, statSync } from "node:fs";
 import { constants as constants$1, setPriority, tmpdir } from "node:os";
 import Pr, { basename, delimiter, dirname, isAbsolute, join, normalize, posix, relative, resolve, sep, win32 } from "node:path";
 import * as os$2 from "os";
@@ -23454,7 +23454,7 @@ const initializer = (inst, issues) => {
 const ZodError = /*@__PURE__*/ $constructor("ZodError", initializer);
 const ZodRealError = /*@__PURE__*/ $constructor("ZodError", initializer, void 0, { Parent: Error });
 // node_modules/zod/v4/classic/parse.js
-const parse$5 = /* @__PURE__ */ _parse(ZodRealError);
+const parse$6 = /* @__PURE__ */ _parse(ZodRealError);
 const parseAsync = /* @__PURE__ */ _parseAsync(ZodRealError);
 const safeParse = /* @__PURE__ */ _safeParse(ZodRealError);
 const safeParseAsync = /* @__PURE__ */ _safeParseAsync(ZodRealError);
@@ -23585,7 +23585,7 @@ const ZodType = /*@__PURE__*/ $constructor("ZodType", (inst, def) => {
 		own$1(this, "~standard", value);
 	},
 	parse: function _parse(data, params) {
-		return parse$5(this, data, params, { callee: _parse });
+		return parse$6(this, data, params, { callee: _parse });
 	},
 	parseAsync: async function _parseAsync(data, params) {
 		return await parseAsync(this, data, params, { callee: _parseAsync });
@@ -25315,6 +25315,7 @@ const host = string().transform((line, context) => {
 });
 function hostFault(line) {
 	const url = URL.parse(line);
+	if (/^https?:\/\/https?(?::|\/)/i.test(line)) return "begins with two schemes; write https:// once";
 	if (url === null || !/^https?:\/\//i.test(line)) return "is not the address of an agent; write it as https://web1.example.com:7070";
 	if (url.username !== "" || url.password !== "") return "must not contain a user name or password";
 	if (url.search !== "" || url.hash !== "") return "must end after the port or the path";
@@ -26090,7 +26091,7 @@ const expires = string().regex(/^(?:\d{1,6}(?:ms|s|m|h|d)|max|off)$/, "a duratio
 /** One package as pip takes it, such as `gunicorn>=20` or `uvicorn[standard]`: no option, no address, no path. */
 const packageRequirement = plain(255).regex(/^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\[[A-Za-z0-9._, -]+\])?(?: ?(?:[<>=!~]=?|===?)[A-Za-z0-9.*+!-]+(?:, ?(?:[<>=!~]=?|===?)[A-Za-z0-9.*+!-]+)*)?$/, "a package, such as gunicorn or gunicorn>=20, without options and addresses");
 /** A host name as nginx's server_name takes it, without its regular expressions and variables. */
-const serverName = string().max(253).regex(/^(?:_|(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*)$/, "a host name in lower case, or *.example.com");
+const serverName = string().max(253).regex(/^(?:_|(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*)$/, "a host name in lower case, or *.example.com, without https:// and without a path");
 const port$1 = int().min(1).max(65535);
 const portText = "(?:[1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\d|6553[0-5])";
 const hostAndPort = `(?:(?:\\d{1,3}(?:\\.\\d{1,3}){3}|\\[[0-9a-f:]+\\]|localhost):)?${portText}`;
@@ -26916,160 +26917,14 @@ function formOf(file) {
 	const base = posix.basename(file);
 	return names$1.find(([pattern]) => pattern.test(base))?.[1] ?? "requirements";
 }
-// shared/dependencies/markers.ts
-/** Wanted in every environment. */
-const always = /* @__PURE__ */ new Set([""]);
-const never = /* @__PURE__ */ new Set();
-/** So many ways to one package say nothing any more: it is taken for wanted everywhere, and pip chooses. */
-const mostAlternatives = 12;
-function either(a, b) {
-	const all = [.../* @__PURE__ */ new Set([...a, ...b])];
-	const kept = all.filter((one) => !all.some((other) => other !== one && includes(one, other)));
-	return kept.length > mostAlternatives ? always : new Set(kept);
-}
-function both(condition, marker) {
-	if (marker === "") return condition;
-	return new Set([...condition].map((one) => joined$2(one, marker)));
-}
-const glue = " and ";
-/** Whether each part of `other` is a part of `one`. */
-function includes(one, other) {
-	if (other === "") return true;
-	const parts = new Set(one.split(glue));
-	return other.split(glue).every((part) => parts.has(part));
-}
-function joined$2(one, marker) {
-	const parts = / or /.test(marker) ? [`(${marker})`] : marker.split(glue);
-	return [.../* @__PURE__ */ new Set([...one === "" ? [] : one.split(glue), ...parts])].join(glue);
-}
-/** One marker for all alternatives. */
-function markerOf(condition) {
-	const all = [...condition];
-	if (all.includes("")) return "";
-	const [only = ""] = all;
-	if (all.length === 1) return only;
-	return all.map((one) => one.includes(glue) ? `(${one})` : one).join(" or ");
-}
-function equal(a, b) {
-	return a.size === b.size && [...a].every((one) => b.has(one));
-}
-/**
-* A marker of a pylock.toml without what only its installer knows (`'dev' in dependency_groups`), which pip would refuse.
-* @param included which extras and groups are installed
-* @returns undefined if it can never hold
-*/
-function withoutGroups(marker, included) {
-	const test = /(["'])([^"']+)\1\s+(not\s+)?in\s+(extras|dependency_groups)/g;
-	if (!test.test(marker)) return marker;
-	const value = simplified(marker.replace(test, (_, _quote, name, not, kind) => {
-		return (kind === "extras" ? included.extras : included.groups).includes(name) === (not === void 0) ? yes : no$1;
-	}));
-	return value === no$1 ? void 0 : value === yes ? "" : value;
-}
-const yes = "TRUE";
-const no$1 = "FALSE";
-/** Takes TRUE and FALSE out of an expression of `and`, `or` and parentheses. */
-function simplified(expression) {
-	const tokens = expression.match(/\(|\)|\band\b|\bor\b|(?:"[^"]*"|'[^']*'|(?!\band\b|\bor\b)[^()"'\s]|\s+(?!and\b|or\b|\)))+/g) ?? [];
-	let next = 0;
-	const alternatives = () => {
-		const parts = [conjunction()];
-		while (tokens[next] === "or") {
-			next++;
-			parts.push(conjunction());
-		}
-		if (parts.includes(yes)) return yes;
-		const left = parts.filter((part) => part !== no$1);
-		return left.length === 0 ? no$1 : left.join(" or ");
-	};
-	const conjunction = () => {
-		const parts = [atom()];
-		while (tokens[next] === "and") {
-			next++;
-			parts.push(atom());
-		}
-		if (parts.includes(no$1)) return no$1;
-		const left = parts.filter((part) => part !== yes);
-		return left.length === 0 ? yes : left.join(glue);
-	};
-	const atom = () => {
-		const token = tokens[next++] ?? yes;
-		if (token !== "(") return token.trim();
-		const inner = alternatives();
-		next++;
-		return / or /.test(inner) ? `(${inner})` : inner;
-	};
-	return alternatives();
-}
-// shared/dependencies/graph.ts
-/**
-* What the roots need, directly or through others, each with the environments in which it is needed.
-* @param packages all that the lock has; a name may be there in several versions
-*/
-function reach(packages, roots) {
-	const byName = Map.groupBy(packages, ({ name }) => name);
-	const wanted = /* @__PURE__ */ new Map();
-	/** The conditions under which the edges of a package, or of one of its extras, were followed already. */
-	const followed = /* @__PURE__ */ new Map();
-	const numbers = new Map(packages.map((one, index) => [one, index]));
-	const missing = /* @__PURE__ */ new Set();
-	const queue = roots.map((edge) => ({
-		edge,
-		condition: always
-	}));
-	const follow = (key, edges, condition) => {
-		const before = followed.get(key) ?? never;
-		const now = either(before, condition);
-		if (equal(before, now)) return;
-		followed.set(key, now);
-		for (const edge of edges) queue.push({
-			edge,
-			condition: now
-		});
-	};
-	for (let next = queue.shift(); next !== void 0; next = queue.shift()) {
-		const { edge } = next;
-		const condition = both(next.condition, edge.marker);
-		const found = chosen(byName.get(edge.name) ?? [], edge);
-		if (found.length === 0) missing.add(edge.name);
-		for (const one of found) {
-			wanted.set(one, either(wanted.get(one) ?? never, condition));
-			follow(`${numbers.get(one)}`, one.needs, condition);
-			for (const extra of edge.extras) follow(`${numbers.get(one)} ${extra}`, one.extras.get(extra) ?? [], condition);
-		}
-	}
-	return {
-		reached: packages.flatMap((one) => {
-			const condition = wanted.get(one);
-			return condition === void 0 ? [] : [{
-				what: one.what,
-				marker: markerOf(condition)
-			}];
-		}),
-		missing: [...missing].toSorted()
-	};
-}
-function chosen(candidates, { version }) {
-	if (version === void 0 || candidates.length < 2) return candidates;
-	return candidates.filter((one) => one.version === version);
-}
-// shared/dependencies/lock.ts
-/** A path of a lock, relative to the project, as pip knows it for one. */
-function localPath(folder, place) {
-	if (posix.isAbsolute(place)) return place;
-	const path = posix.normalize(posix.join(folder, place)).replace(/\/$/, "");
-	return path === "." || path.startsWith("../") || path === ".." ? path : `./${path}`;
-}
-/** A requirement of PEP 508 as an edge of the graph. */
-function edgeOfRequirement(given) {
-	const { name, line, marker } = parseRequirement(given);
-	const [constraint] = /[<>=!~][^()@]*/.exec(line) ?? [];
-	return {
-		name,
-		extras: extrasOf(given),
-		marker,
-		constraint
-	};
+// shared/detect/findings.ts
+const none$1 = {
+	servers: [],
+	processes: []
+};
+/** Where something stands: `Procfile:1`. */
+function at$2(file, line) {
+	return line === void 0 ? file : `${file}:${line}`;
 }
 // node_modules/smol-toml/dist/error.js
 /*!
@@ -27801,7 +27656,7 @@ function peekTable(ctx, key, table, meta, type) {
 function validateTablePeek(ctx, peek, ptr) {
 	if (peek === null || ctx.uk === 2) TomlError.x(peek === null ? "trying to redefine an already defined table or value" : "document contains an unsafe property", ctx, ptr);
 }
-function parse$4(toml, options = {}) {
+function parse$5(toml, options = {}) {
 	let ctx = {
 		s: toml,
 		p: 0,
@@ -27906,11 +27761,201 @@ function parse$4(toml, options = {}) {
 * OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
 * OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
 */
+// shared/detect/tables.ts
+function isTable(value) {
+	return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+/** What stands at a path of keys; undefined if there is nothing. */
+function valueAt$1(value, ...path) {
+	return path.reduce((each, key) => isTable(each) ? each[key] : void 0, value);
+}
+/** The value of a TOML text; undefined if the text is not TOML. `check` says what is wrong with it. */
+function tomlValue(text) {
+	try {
+		return parse$5(text);
+	} catch {
+		return;
+	}
+}
+// shared/detect/own-metadata.ts
+/** @returns undefined if it reads none, or catches that there is none */
+function ownMetadata(files) {
+	const name = ownName(files);
+	if (name === void 0) return void 0;
+	for (const [file, { metadata }] of Object.entries(files.python?.().modules ?? {})) {
+		const found = metadata.find((each) => normalName(each.name) === normalName(name));
+		if (found !== void 0) return {
+			name,
+			where: at$2(file, found.line)
+		};
+	}
+}
+function ownName(files) {
+	const value = tomlValue(files.read("pyproject.toml") ?? "");
+	const text = [valueAt$1(value, "project", "name"), valueAt$1(value, "tool", "poetry", "name")].find((each) => typeof each === "string");
+	if (text !== void 0) return text;
+	return /^\s*name\s*=\s*["']?([\w.-]+)/m.exec(`${files.read("setup.cfg") ?? ""}\n${files.read("setup.py") ?? ""}`)?.[1];
+}
+// shared/dependencies/markers.ts
+/** Wanted in every environment. */
+const always = /* @__PURE__ */ new Set([""]);
+const never = /* @__PURE__ */ new Set();
+/** So many ways to one package say nothing any more: it is taken for wanted everywhere, and pip chooses. */
+const mostAlternatives = 12;
+function either(a, b) {
+	const all = [.../* @__PURE__ */ new Set([...a, ...b])];
+	const kept = all.filter((one) => !all.some((other) => other !== one && includes(one, other)));
+	return kept.length > mostAlternatives ? always : new Set(kept);
+}
+function both(condition, marker) {
+	if (marker === "") return condition;
+	return new Set([...condition].map((one) => joined$2(one, marker)));
+}
+const glue = " and ";
+/** Whether each part of `other` is a part of `one`. */
+function includes(one, other) {
+	if (other === "") return true;
+	const parts = new Set(one.split(glue));
+	return other.split(glue).every((part) => parts.has(part));
+}
+function joined$2(one, marker) {
+	const parts = / or /.test(marker) ? [`(${marker})`] : marker.split(glue);
+	return [.../* @__PURE__ */ new Set([...one === "" ? [] : one.split(glue), ...parts])].join(glue);
+}
+/** One marker for all alternatives. */
+function markerOf(condition) {
+	const all = [...condition];
+	if (all.includes("")) return "";
+	const [only = ""] = all;
+	if (all.length === 1) return only;
+	return all.map((one) => one.includes(glue) ? `(${one})` : one).join(" or ");
+}
+function equal(a, b) {
+	return a.size === b.size && [...a].every((one) => b.has(one));
+}
+/**
+* A marker of a pylock.toml without what only its installer knows (`'dev' in dependency_groups`), which pip would refuse.
+* @param included which extras and groups are installed
+* @returns undefined if it can never hold
+*/
+function withoutGroups(marker, included) {
+	const test = /(["'])([^"']+)\1\s+(not\s+)?in\s+(extras|dependency_groups)/g;
+	if (!test.test(marker)) return marker;
+	const value = simplified(marker.replace(test, (_, _quote, name, not, kind) => {
+		return (kind === "extras" ? included.extras : included.groups).includes(name) === (not === void 0) ? yes : no$1;
+	}));
+	return value === no$1 ? void 0 : value === yes ? "" : value;
+}
+const yes = "TRUE";
+const no$1 = "FALSE";
+/** Takes TRUE and FALSE out of an expression of `and`, `or` and parentheses. */
+function simplified(expression) {
+	const tokens = expression.match(/\(|\)|\band\b|\bor\b|(?:"[^"]*"|'[^']*'|(?!\band\b|\bor\b)[^()"'\s]|\s+(?!and\b|or\b|\)))+/g) ?? [];
+	let next = 0;
+	const alternatives = () => {
+		const parts = [conjunction()];
+		while (tokens[next] === "or") {
+			next++;
+			parts.push(conjunction());
+		}
+		if (parts.includes(yes)) return yes;
+		const left = parts.filter((part) => part !== no$1);
+		return left.length === 0 ? no$1 : left.join(" or ");
+	};
+	const conjunction = () => {
+		const parts = [atom()];
+		while (tokens[next] === "and") {
+			next++;
+			parts.push(atom());
+		}
+		if (parts.includes(no$1)) return no$1;
+		const left = parts.filter((part) => part !== yes);
+		return left.length === 0 ? yes : left.join(glue);
+	};
+	const atom = () => {
+		const token = tokens[next++] ?? yes;
+		if (token !== "(") return token.trim();
+		const inner = alternatives();
+		next++;
+		return / or /.test(inner) ? `(${inner})` : inner;
+	};
+	return alternatives();
+}
+// shared/dependencies/graph.ts
+/**
+* What the roots need, directly or through others, each with the environments in which it is needed.
+* @param packages all that the lock has; a name may be there in several versions
+*/
+function reach(packages, roots) {
+	const byName = Map.groupBy(packages, ({ name }) => name);
+	const wanted = /* @__PURE__ */ new Map();
+	/** The conditions under which the edges of a package, or of one of its extras, were followed already. */
+	const followed = /* @__PURE__ */ new Map();
+	const numbers = new Map(packages.map((one, index) => [one, index]));
+	const missing = /* @__PURE__ */ new Set();
+	const queue = roots.map((edge) => ({
+		edge,
+		condition: always
+	}));
+	const follow = (key, edges, condition) => {
+		const before = followed.get(key) ?? never;
+		const now = either(before, condition);
+		if (equal(before, now)) return;
+		followed.set(key, now);
+		for (const edge of edges) queue.push({
+			edge,
+			condition: now
+		});
+	};
+	for (let next = queue.shift(); next !== void 0; next = queue.shift()) {
+		const { edge } = next;
+		const condition = both(next.condition, edge.marker);
+		const found = chosen(byName.get(edge.name) ?? [], edge);
+		if (found.length === 0) missing.add(edge.name);
+		for (const one of found) {
+			wanted.set(one, either(wanted.get(one) ?? never, condition));
+			follow(`${numbers.get(one)}`, one.needs, condition);
+			for (const extra of edge.extras) follow(`${numbers.get(one)} ${extra}`, one.extras.get(extra) ?? [], condition);
+		}
+	}
+	return {
+		reached: packages.flatMap((one) => {
+			const condition = wanted.get(one);
+			return condition === void 0 ? [] : [{
+				what: one.what,
+				marker: markerOf(condition)
+			}];
+		}),
+		missing: [...missing].toSorted()
+	};
+}
+function chosen(candidates, { version }) {
+	if (version === void 0 || candidates.length < 2) return candidates;
+	return candidates.filter((one) => one.version === version);
+}
+// shared/dependencies/lock.ts
+/** A path of a lock, relative to the project, as pip knows it for one. */
+function localPath(folder, place) {
+	if (posix.isAbsolute(place)) return place;
+	const path = posix.normalize(posix.join(folder, place)).replace(/\/$/, "");
+	return path === "." || path.startsWith("../") || path === ".." ? path : `./${path}`;
+}
+/** A requirement of PEP 508 as an edge of the graph. */
+function edgeOfRequirement(given) {
+	const { name, line, marker } = parseRequirement(given);
+	const [constraint] = /[<>=!~][^()@]*/.exec(line) ?? [];
+	return {
+		name,
+		extras: extrasOf(given),
+		marker,
+		constraint
+	};
+}
 // shared/dependencies/values.ts
 /** @throws CutoverError requirements_invalid, with the line of the fault */
 function parseToml(text, file) {
 	try {
-		return parse$4(text);
+		return parse$5(text);
 	} catch (cause) {
 		throw unreadable$1(file, cause);
 	}
@@ -27953,7 +27998,7 @@ function text(value) {
 	return typeof value === "string" && value !== "" ? value : void 0;
 }
 /** The value below keys; undefined if one of them is missing. */
-function at$2(value, ...keys) {
+function at$1(value, ...keys) {
 	return keys.reduce((inner, key) => table$2(inner)[key], value);
 }
 // shared/dependencies/pdm-lock.ts
@@ -28109,7 +28154,7 @@ function readPipfileLock(content, file, { groups, extras, folder }) {
 		requirements: ["default", ...groups].map((name) => table$2(lock[name])).flatMap((section) => Object.entries(section)).map(([name, entry]) => requirementOf$3(normalName(name), table$2(entry), folder)),
 		missing: [],
 		unknown: [...extras, ...groups.filter((name) => lock[name] === void 0)],
-		indexes: tables(at$2(lock, "_meta", "sources")).flatMap(({ url }) => text(url) ?? []),
+		indexes: tables(at$1(lock, "_meta", "sources")).flatMap(({ url }) => text(url) ?? []),
 		installed: false
 	};
 }
@@ -28185,9 +28230,9 @@ function numbers(version) {
 }
 /** Whether a final version is among those that a constraint of Poetry admits. */
 function admits(constraint, version) {
-	return alternativesOf(constraint).some((specifiers) => specifiers.every((one) => fits$1(one, version)));
+	return alternativesOf(constraint).some((specifiers) => specifiers.every((one) => fits$2(one, version)));
 }
-function fits$1(specifier, version) {
+function fits$2(specifier, version) {
 	const [, operator = "", wanted = ""] = /^(~=|===?|!=|[<>]=?)(.+)$/.exec(specifier) ?? [];
 	const star = wanted.endsWith(".*");
 	const order = compare$1(version, star ? wanted.slice(0, -2) : wanted);
@@ -28360,7 +28405,7 @@ function readPylock(content, file, selection) {
 }
 function requirementOf$1(one, marker, folder) {
 	const name = normalName(text(one.name) ?? "");
-	const place = text(at$2(one, "directory", "path")) ?? text(at$2(one, "vcs", "path")) ?? text(at$2(one, "archive", "path"));
+	const place = text(at$1(one, "directory", "path")) ?? text(at$1(one, "vcs", "path")) ?? text(at$1(one, "archive", "path"));
 	if (place !== void 0) return {
 		name,
 		line: localPath(folder, place),
@@ -28377,7 +28422,7 @@ function requirementOf$1(one, marker, folder) {
 			hashes: []
 		};
 	}
-	const archive = text(at$2(one, "archive", "url"));
+	const archive = text(at$1(one, "archive", "url"));
 	if (archive !== void 0) return {
 		name,
 		line: `${name} @ ${archive}`,
@@ -28400,7 +28445,7 @@ function hashesOf({ hashes }) {
 		"sha384",
 		"sha512"
 	].flatMap((kind) => {
-		const digest = text(at$2(hashes, kind));
+		const digest = text(at$1(hashes, kind));
 		return digest === void 0 ? [] : [`${kind}:${digest}`];
 	});
 }
@@ -28409,13 +28454,13 @@ function hashesOf({ hashes }) {
 function readPyproject(content, file) {
 	const all = parseToml(content, file);
 	const project = table$2(all.project);
-	const poetry = table$2(at$2(all, "tool", "poetry"));
+	const poetry = table$2(at$1(all, "tool", "poetry"));
 	const isPoetry = poetry.dependencies !== void 0 && !Array.isArray(project.dependencies);
-	const files = at$2(all, "tool", "setuptools", "dynamic", "dependencies", "file");
+	const files = at$1(all, "tool", "setuptools", "dynamic", "dependencies", "file");
 	const dynamic = texts$1(project.dynamic).includes("dependencies");
 	return {
 		name: named$5(text(project.name) ?? text(poetry.name)),
-		requiresPython: text(project["requires-python"]) ?? text(at$2(poetry, "dependencies", "python")),
+		requiresPython: text(project["requires-python"]) ?? text(at$1(poetry, "dependencies", "python")),
 		poetry: isPoetry,
 		builds: all["build-system"] !== void 0,
 		dynamic: dynamic ? { files: typeof files === "string" ? [files] : texts$1(files) } : void 0,
@@ -28461,8 +28506,8 @@ function poetryNeeds(poetry, extras, groups) {
 	const optional = byName(poetry.extras);
 	const wanted = new Set(extras.flatMap((name) => texts$1(optional.get(name))).map(normalName));
 	const group = byName(poetry.group);
-	const edges = [...poetryEdges(poetry.dependencies, (name, entry) => entry.optional !== true || wanted.has(name)), ...groups.flatMap((name) => poetryEdges(at$2(group.get(name), "dependencies"), () => true))];
-	const tablesOf = [poetry.dependencies, ...groups.map((name) => at$2(group.get(name), "dependencies"))].map(byName);
+	const edges = [...poetryEdges(poetry.dependencies, (name, entry) => entry.optional !== true || wanted.has(name)), ...groups.flatMap((name) => poetryEdges(at$1(group.get(name), "dependencies"), () => true))];
+	const tablesOf = [poetry.dependencies, ...groups.map((name) => at$1(group.get(name), "dependencies"))].map(byName);
 	return {
 		edges,
 		requirements: edges.map((edge) => {
@@ -28501,8 +28546,8 @@ function readUvLock(content, file, selection) {
 		requirements: reached.flatMap(({ what, marker }) => requirementOf(what, marker, selection.folder)),
 		missing,
 		unknown: root === void 0 ? [] : unknownNames$1(root, selection),
-		indexes: reached.flatMap(({ what }) => text(at$2(what, "source", "registry")) ?? []),
-		installed: root !== void 0 && at$2(root, "source", "virtual") === void 0
+		indexes: reached.flatMap(({ what }) => text(at$1(what, "source", "registry")) ?? []),
+		installed: root !== void 0 && at$1(root, "source", "virtual") === void 0
 	};
 }
 /** A member of a workspace is known by its name, a project beside its lock by its place. */
@@ -28622,7 +28667,7 @@ const lockReaders = {
 };
 function locked(project, source, read) {
 	const { file, extras, groups } = source;
-	const folder = folderOf$1(file);
+	const folder = folderOf$2(file);
 	const pyproject = ownPyproject(project, folder);
 	const needs = pyproject?.needs(extras, groups);
 	const selection = {
@@ -28637,7 +28682,7 @@ function locked(project, source, read) {
 	if (unknown.length > 0) throw unknownNames(file, unknown);
 	const lacking = reading.missing.filter((name) => name !== pyproject?.name);
 	const stale = lacking.length > 0 && needs !== void 0;
-	const own = isSourceLayout(project, pyproject) ? [itself({
+	const own = mustBeInstalled(project, pyproject) ? [itself({
 		...source,
 		extras: []
 	})] : [];
@@ -28661,7 +28706,7 @@ function unlocked(project, source) {
 	const { requirements, unknown } = pyproject.needs(extras, groups);
 	if (unknown.length > 0) throw unknownNames(file, unknown);
 	const { dynamic } = pyproject;
-	const folder = folderOf$1(file);
+	const folder = folderOf$2(file);
 	const files = dynamic?.files ?? [];
 	const included = files.map((each) => ({
 		name: "",
@@ -28669,7 +28714,7 @@ function unlocked(project, source) {
 		marker: "",
 		hashes: []
 	}));
-	const build = dynamic !== void 0 && files.length === 0 || folder === "" && isSourceLayout(project, pyproject);
+	const build = dynamic !== void 0 && files.length === 0 || folder === "" && mustBeInstalled(project, pyproject);
 	return {
 		file,
 		locked: false,
@@ -28684,7 +28729,7 @@ function unlocked(project, source) {
 }
 /** The project as a package that is built. */
 function itself({ file, extras }) {
-	const folder = folderOf$1(file).replace(/\/$/, "");
+	const folder = folderOf$2(file).replace(/\/$/, "");
 	const place = folder === "" ? "." : folder;
 	return {
 		name: "",
@@ -28693,9 +28738,10 @@ function itself({ file, extras }) {
 		hashes: []
 	};
 }
-/** Its modules lie in src/, so they can be imported only where the project is installed. */
-function isSourceLayout(project, pyproject) {
-	return pyproject?.builds === true && project.folders().includes("src");
+/** Its modules lie in src/, so they can be imported only where the project is installed; or they read its metadata. */
+function mustBeInstalled(project, pyproject) {
+	if (pyproject?.builds !== true) return false;
+	return project.folders().includes("src") || ownMetadata(project) !== void 0;
 }
 function ownPyproject(project, folder) {
 	for (const file of /* @__PURE__ */ new Set(["pyproject.toml", `${folder}pyproject.toml`])) {
@@ -28709,7 +28755,7 @@ function contentOf(project, file) {
 	throw requirementsInvalid(`The project has no ${file}.`, "Correct python.requirements in cutover.yml, or add the file.");
 }
 /** With a slash at its end; empty for the project itself. */
-function folderOf$1(file) {
+function folderOf$2(file) {
 	const folder = posix.dirname(file);
 	return folder === "." ? "" : `${folder}/`;
 }
@@ -28764,7 +28810,7 @@ function hasServer(kind, { names: all, installed, systemPackages }) {
 /** The servers that fit an application: those that the project brings, or else the usual one, which is added. */
 function serversFor(speaks, app, clues) {
 	if (speaks !== "wsgi" && speaks !== "asgi") return [];
-	const kinds = (speaks === "wsgi" ? wsgiKinds : asgiKinds).filter((kind) => fits(kind, app, speaks));
+	const kinds = (speaks === "wsgi" ? wsgiKinds : asgiKinds).filter((kind) => fits$1(kind, app, speaks));
 	const { names, where } = clues;
 	const there = kinds.filter((kind) => hasServer(kind, {
 		...clues,
@@ -28790,7 +28836,7 @@ function serversFor(speaks, app, clues) {
 		why: [why]
 	}];
 }
-function fits(kind, app, speaks) {
+function fits$1(kind, app, speaks) {
 	if (!app.endsWith(")")) return true;
 	return kind !== "daphne" && !(kind === "granian" && speaks === "asgi" && /\([^)]/.test(app));
 }
@@ -28827,7 +28873,7 @@ function requirementNames(files, file) {
 		seen.add(path);
 		for (const line of (files.read(path) ?? "").split("\n")) {
 			const included = /^\s*(?:-r|--requirement)[\s=]*([^\s#]+)/.exec(line)?.[1];
-			if (included !== void 0) read(joined$1(folderOf(path), included));
+			if (included !== void 0) read(joined$1(folderOf$1(path), included));
 			const name = /^\s*([A-Za-z0-9][A-Za-z0-9._-]*)/.exec(line)?.[1];
 			if (name === void 0) continue;
 			for (const each of [normalName(name), ...extrasOf(line).map((extra) => `${normalName(name)}[${extra}]`)]) names.add(each);
@@ -28848,7 +28894,7 @@ function namesOf(files, file) {
 		return /* @__PURE__ */ new Set();
 	}
 }
-function folderOf(path) {
+function folderOf$1(path) {
 	return path.includes("/") ? path.slice(0, path.lastIndexOf("/") + 1) : "";
 }
 function joined$1(folder, path) {
@@ -28972,7 +29018,7 @@ function foldersAbove(project) {
 }
 // shared/dependencies/find-dependencies.ts
 /** The places in which projects say what they need, in the order in which they are believed. */
-const places = [
+const places$1 = [
 	"requirements.txt",
 	"pylock.toml",
 	"uv.lock",
@@ -29007,10 +29053,10 @@ const workspaceLocks = [
 * repository: `startproject` makes two folders, and a workspace has its lock at the top.
 */
 function findDependencies(project) {
-	const own = places.find((place) => saysSomething(project, place));
+	const own = places$1.find((place) => saysSomething(project, place));
 	if (own !== void 0 && own !== "pyproject.toml") return own;
 	for (const [index, folder] of foldersAbove(project).entries()) {
-		const found = (own === void 0 && index === 0 ? places : workspaceLocks).map((place) => `${folder}${place}`).find((place) => saysSomething(project, place));
+		const found = (own === void 0 && index === 0 ? places$1 : workspaceLocks).map((place) => `${folder}${place}`).find((place) => saysSomething(project, place));
 		if (found !== void 0) return found;
 	}
 	return own;
@@ -29238,6 +29284,12 @@ const frameworks = [
 		makes: ["aiohttp.web.Application", "aiohttp.web_app.Application"]
 	},
 	{
+		name: "Streamlit",
+		speaks: "own",
+		packages: ["streamlit"],
+		makes: []
+	},
+	{
 		name: "Tornado",
 		speaks: "own",
 		packages: ["tornado"],
@@ -29255,7 +29307,7 @@ function requiredFrameworks(names) {
 }
 // shared/detect/applications.ts
 const usualFiles = /(?:^|\/)(?:wsgi|asgi|app|main|server|application|run|api|web|site|index|manage|__init__|start|backend|webapp)\.py$/;
-const usualNames = [
+const usualNames$1 = [
 	"application",
 	"app",
 	"server",
@@ -29269,15 +29321,39 @@ const classes = new Set(frameworks.flatMap(({ makes }) => makes));
 * The applications in a project's Python files. The first is the likeliest; others that are as likely come with it.
 */
 function applicationsIn(modules, files) {
-	const sorted = Object.entries(modules.scan.modules).flatMap(([file, module]) => inModule(modules, files, file, module)).toSorted((a, b) => compare(a.rank, b.rank));
+	const all = Object.entries(modules.scan.modules);
+	const outer = all.flatMap(([file, module]) => inModule(modules, files, file, module));
+	const sorted = (outer.length > 0 ? outer : all.flatMap(([file, module]) => inModule(modules, files, file, module, true))).toSorted((a, b) => compare(a.rank, b.rank));
 	const [first] = sorted;
 	if (first === void 0) return [];
-	return sorted.filter(({ rank }) => compare(rank, first.rank) === 0).map(({ rank: _, ...application }) => application);
+	return sorted.filter(({ rank }) => compare(rank, first.rank) === 0).map(({ rank: _, ...application }) => withLayout(application, modules, files));
 }
+/** Dash's pages are often laid out in another file, which imports the application and its server: that file makes it whole. */
+function withLayout(application, modules, files) {
+	const lays = (file) => /^\s*\w+\.layout\s*=/m.test(files.read(file) ?? "");
+	const module = modules.module(application.file);
+	if (!Object.values(module?.imports ?? {}).some((name) => /^dash(?:\.|$)|^dash_extensions/.test(name)) || lays(application.file)) return application;
+	for (const [file, other] of Object.entries(modules.scan.modules)) {
+		const server = nameIn(application.app);
+		const imported = `${module?.module}.${server}`;
+		if (file === application.file || folderOf(file) !== folderOf(application.file) || !lays(file)) continue;
+		const [name] = Object.entries(other.imports).find(([, each]) => each === imported) ?? [];
+		const assigned = other.assigned.find(({ value }) => value.name?.endsWith(".server") === true)?.name;
+		const found = name ?? assigned;
+		if (found !== void 0) return {
+			...application,
+			app: `${dottedIn(file, application.path)}:${found}`,
+			file
+		};
+	}
+	return application;
+}
+const folderOf = (file) => file.slice(0, file.lastIndexOf("/") + 1);
 /** The application of one file; undefined if it makes none. */
 function applicationOf(modules, files, file) {
 	const module = modules.module(file);
-	const [found] = module === void 0 ? [] : inModule(modules, files, file, module);
+	const inFile = (inner) => module === void 0 ? [] : inModule(modules, files, file, module, inner);
+	const [found] = [...inFile(false), ...inFile(true)];
 	if (found === void 0) return void 0;
 	const { rank: _, ...application } = found;
 	return application;
@@ -29285,14 +29361,23 @@ function applicationOf(modules, files, file) {
 function compare(a, b) {
 	return a.map((each, index) => each - (b[index] ?? 0)).find((difference) => difference !== 0) ?? 0;
 }
-function inModule(modules, files, file, module) {
+/** @param inner also what another application contains */
+function inModule(modules, files, file, module, inner = false) {
 	const imported = Object.keys(module.imports).filter((name) => !classes.has(module.imports[name] ?? ""));
-	const best = preferred([.../* @__PURE__ */ new Set([...module.assigned.map(({ name }) => name), ...imported])].flatMap((name) => ofName(modules, files, file, module, name)).filter((each) => !isImported(module, each.app) || isGateway(file)));
+	const names = [.../* @__PURE__ */ new Set([...module.assigned.map(({ name }) => name), ...imported])];
+	const counts = (name) => inner || !modules.isInner(file, name);
+	const best = preferred(names.filter(counts).flatMap((name) => ofName(modules, files, file, module, name)).filter((each) => !isImported(module, each.app) || isGateway(file)));
 	if (best !== void 0) return [best];
-	const factories = module.functions.flatMap(({ name }) => ofName(modules, files, file, module, name));
 	const given = ran(module);
+	const used = completed$1(module);
+	const factories = module.functions.map(({ name }) => name).filter((name) => counts(name) && (given.includes(name) || !used.has(name))).flatMap((name) => ofName(modules, files, file, module, name));
 	const factory = factories.find(({ app }) => given.includes(nameIn(app))) ?? preferred(factories);
 	return factory === void 0 ? [] : [factory];
+}
+/** Functions whose application another function of the file takes, adds something to, and returns; tests have their own. */
+function completed$1({ module, functions }) {
+	const names = functions.filter(({ name, required }) => required.length === 0 && !/test|dev|debug|mock|fake|local/i.test(name)).flatMap(({ name, returns }) => returns.flatMap(({ call }) => call == null ? [] : [call.replace(`${module}.`, "")]).filter((each) => each !== name));
+	return new Set(names);
 }
 /** The names that a script gives to what starts it: `run_app(init())`. */
 function ran(module) {
@@ -29315,9 +29400,9 @@ function preferred(found) {
 	const weight = ({ app, framework }) => {
 		const name = nameIn(app);
 		if (name === "server" && framework === "Flask") return -1;
-		const index = usualNames.indexOf(name);
+		const index = usualNames$1.indexOf(name);
 		if (index >= 0) return index;
-		return usualFactories.test(name) ? usualNames.length : usualNames.length + 1;
+		return usualFactories.test(name) ? usualNames$1.length : usualNames$1.length + 1;
 	};
 	return found.toSorted((a, b) => weight(a) - weight(b))[0];
 }
@@ -29374,13 +29459,14 @@ function rankOfPlace(files, file) {
 function pathOf$2(files, file, { imports }) {
 	const folders = file.split("/").slice(0, -1);
 	const [top = ""] = folders;
-	if (top === "" || files.exists(`${top}/__init__.py`)) return "";
+	if (top === "") return "";
 	const names = Object.values(imports).map((name) => name.split(".", 1)[0] ?? "");
 	const isThere = (place) => isModule(files, place);
-	if (isRunInFolder(files, folders, names)) return folders.join("/");
-	if (top === "src") return names.includes("src") ? "" : sourceRoot(files, folders);
 	const bare = names.some((name) => isThere(`${top}/${name}`) && !isThere(name));
 	const above = names.some((name) => name === top);
+	if (files.exists(`${top}/__init__.py`)) return bare && !above && folders.length === 1 ? top : "";
+	if (isRunInFolder(files, folders, names)) return folders.join("/");
+	if (top === "src") return names.includes("src") ? "" : sourceRoot(files, folders);
 	return bare || !above && isProject(files, top) ? top : "";
 }
 /** `src`, or the folder in it that holds the package: `src/py`. */
@@ -29466,7 +29552,7 @@ const keywords = /* @__PURE__ */ new Set([
 	"("
 ]);
 /** Programs that run another one: how many words of their own follow them, besides options. */
-const wrappers = {
+const wrappers$1 = {
 	env: 0,
 	sudo: 0,
 	"dumb-init": 0,
@@ -29522,7 +29608,7 @@ function ofWords(words, shell) {
 }
 /** What a wrapper runs; undefined if it is none. */
 function unwrapped(name, second, words) {
-	const own = wrappers[name];
+	const own = wrappers$1[name];
 	if (own === void 0) return void 0;
 	if (runners$1.has(name) && second !== "run") return [];
 	const separator = words.indexOf("--");
@@ -29577,7 +29663,7 @@ function ofPython$1(given, env, shell) {
 		env,
 		folder
 	}];
-	return wrappers[module] === void 0 ? [{
+	return wrappers$1[module] === void 0 ? [{
 		program: module,
 		args,
 		env,
@@ -29602,22 +29688,6 @@ function inProject(path, { files, folder }) {
 }
 function isThere(files, path) {
 	return files.exists(path) || (files.paths?.() ?? []).some((each) => each.startsWith(`${path}/`));
-}
-// shared/detect/tables.ts
-function isTable(value) {
-	return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-/** What stands at a path of keys; undefined if there is nothing. */
-function valueAt$1(value, ...path) {
-	return path.reduce((each, key) => isTable(each) ? each[key] : void 0, value);
-}
-/** The value of a TOML text; undefined if the text is not TOML. `check` says what is wrong with it. */
-function tomlValue(text) {
-	try {
-		return parse$4(text);
-	} catch {
-		return;
-	}
 }
 // shared/detect/console-scripts.ts
 /** What pyproject.toml, setup.cfg and setup.py name, and packages with a `__main__.py`. */
@@ -29721,6 +29791,17 @@ function ofOwnProgram({ program, args }, why, sources) {
 	}
 	const own = nameOf(found, listener.command);
 	return [candidate(found, listener, [...own !== "" && !told.rest.includes(own) ? [own] : [], ...told.rest].join(" "), [why])];
+}
+/** A step that starts one of the project's own programs, as a release can start it: the program itself is not installed there. */
+function asModule(step, sources) {
+	const found = programsOf$1(sources).find(({ name, isCommandOf }) => name === step.program && isCommandOf !== true);
+	if (found === void 0) return step;
+	const [program = "", ...args] = argv(found.start);
+	return {
+		...step,
+		program,
+		args: [...args, ...step.args]
+	};
 }
 /** The words without those that say where it listens, and these for one instance. */
 function withoutPlace(words) {
@@ -30007,9 +30088,12 @@ const sanic = ({ plain, named }) => {
 		...found !== void 0 && { app: named.has("factory") ? `${found}()` : found }
 	};
 };
+function streamlitCommand(script) {
+	return `streamlit run ${script} --server.address 127.0.0.1 --server.port {port} --server.headless true`;
+}
 const streamlit = ({ plain }) => plain[0] === "run" && plain[1] !== void 0 ? {
 	kind: "command",
-	command: `streamlit run ${plain[1]} --server.address 127.0.0.1 --server.port {port} --server.headless true`,
+	command: streamlitCommand(plain[1]),
 	bind: "port",
 	paths: []
 } : void 0;
@@ -30140,7 +30224,9 @@ const ifWorker = (args) => args.includes("worker") || args.includes("worker-pool
 /** Workers and schedulers that are known by their program. */
 const programs = {
 	celery: celery$1,
+	flower: (_, words) => page("flower", words, "--address"),
 	rq: ifWorker,
+	"rq-dashboard": (_, words) => page("rq-dashboard", words, "--bind"),
 	rqworker: () => worker,
 	rqscheduler: () => scheduler,
 	huey_consumer: () => huey,
@@ -30192,7 +30278,17 @@ function celery$1(args, given) {
 		...worker,
 		...!hostname(args) && { command: named$4(words) }
 	};
-	return has("flower") ? { name: "flower" } : void 0;
+	return has("flower") ? page("flower", words, "--address") : void 0;
+}
+/** A page that watches workers. It listens on a port of its own, so two at once cannot start, and anybody could read it. */
+function page(name, words, address) {
+	const own = words.filter((word, index) => !/\$/.test(word) && !(/^-{1,2}[\w-]+$/.test(word) && /^\$/.test(words[index + 1] ?? "")));
+	const isGiven = own.some((word) => word === address || word.startsWith(`${address}=`));
+	return {
+		name,
+		overlap: false,
+		command: joined([...own, ...isGiven ? [] : [`${address}=127.0.0.1`]])
+	};
 }
 /** supervisor keeps the log, and a release is read-only. */
 function withoutFiles(words) {
@@ -30223,14 +30319,15 @@ function joined(words) {
 * @param given the name that a Procfile or a compose file gives it; any command under one counts
 */
 function processOf(step, why, given) {
-	const found = programs[step.program]?.(step.args, [step.program, ...step.args]);
+	const args = step.args.filter((word) => word !== "--reload");
+	const found = programs[step.program]?.(args, [step.program, ...args]);
 	if (found === void 0 && given === void 0) return void 0;
 	const { name, command, ...rest } = found ?? { name: given ?? "" };
 	const python = step.program.includes(".") && !/\.(?:py|sh)$/.test(step.program) ? ["python", "-m"] : [];
 	const line = command ?? joined([
 		...python,
 		step.program,
-		...step.args
+		...args
 	]);
 	const env = Object.entries(step.env).map(([key, value]) => `${key}=${value}`);
 	return {
@@ -30259,6 +30356,22 @@ function preparationOf({ program, args }) {
 	const line = joined([program, ...args]);
 	return prepares.some((pattern) => pattern.test(line)) ? line : void 0;
 }
+/** Another file has another line for it: two beats would do everything twice. */
+function isAgain(one, other) {
+	const part = ({ command }) => /\bcelery\b.* (beat|worker|flower)\b/.exec(command)?.[1];
+	const file = ({ why }) => why.replace(/:\d.*$/, "");
+	return part(one) !== void 0 && part(one) === part(other) && file(one) !== file(other);
+}
+/** Each worker once, also if several files tell of it. */
+function distinctProcesses(processes) {
+	const program = ({ command }) => command.replace(/^env (?:\S+=\S+ )*/, "").replace(/ --hostname .*/, "");
+	const found = [];
+	for (const each of processes) {
+		if (found.some((other) => program(other) === program(each) || other.name === each.name || isAgain(other, each))) continue;
+		found.push(each);
+	}
+	return found.slice(0, 16);
+}
 // shared/detect/python-modules.ts
 const empty = {
 	modules: {},
@@ -30271,13 +30384,16 @@ const longest$1 = 8;
 const most$2 = 2e7;
 const perName = 50;
 /** What takes an application and is none. */
-const extensions = /(?:^|\.)(?:\w*(?:Group|Manager|Client|Extension|Toolbar|Instrumentator|Instrumentor)|Migrate|SQLAlchemy|MongoEngine|PyMongo|SocketIO|Sock|Api|CORS|Bcrypt|Babel|Bootstrap\d?|Mail|Admin|Limiter|Cache|Moment|CSRFProtect|Celery|JWT|Compress|Talisman|Session|Marshmallow|OAuth|Swagger|FlaskRedis|(?:HTTP|WSGI)?Server|Config)$/;
+const extensions = /(?:^|\.)(?:\w*(?:Group|Manager|Client|Extension|Toolbar|Instrumentator|Instrumentor)|Migrate|SQLAlchemy|MongoEngine|PyMongo|SocketIO|Sock|Api|CORS|Bcrypt|Babel|Bootstrap\d?|Mail|Admin|Limiter|Cache|Moment|CSRFProtect|Celery|JWT|Compress|Talisman|Session|Marshmallow|OAuth|Swagger|FlaskRedis|(?:HTTP|WSGI)?Server|Config|Mangum|\w*LambdaHandler|\w*Metrics)$/;
+/** What makes a new application of another one, as middleware does. */
+const wrappers = /Middleware$|(?:^|\.)(?:WhiteNoise|ProxyFix|ReverseProxied|DispatcherMiddleware|TransLogger|Cascade|ASGIApp|WSGIApp)$/;
 /** The modules of a project, and what their names mean: names are followed from module to module. */
 var PythonModules = class {
 	scan;
 	#files;
 	#left = most$2;
 	#byName = /* @__PURE__ */ new Map();
+	#inner;
 	constructor(files) {
 		this.#files = files;
 		this.scan = files.python?.() ?? empty;
@@ -30317,6 +30433,17 @@ var PythonModules = class {
 		const text = this.#files.read(file) ?? "";
 		const literal = name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 		return new RegExp(`(?<!\\w)${literal}(?!\\w)|import \\*|def __getattr__`).test(text);
+	}
+	/** Whether another application contains this one: it is mounted in it, or wrapped by it. */
+	isInner(file, name) {
+		this.#inner ??= new Set(Object.entries(this.scan.modules).flatMap(([path, module]) => this.#contained(path, module)));
+		const module = this.scan.modules[file];
+		const own = module === void 0 || module.module === "" ? name : `${module.module}.${name}`;
+		return this.#inner.has(own) || this.#inner.has(module?.imports[name] ?? "");
+	}
+	#contained(file, { wraps }) {
+		const isWrapper = (by) => by === "mount" || wrappers.test(by) || this.#ofClass(file, by) !== void 0;
+		return wraps.filter(({ by }) => isWrapper(by)).flatMap(({ names }) => names);
 	}
 	/** What `name` in a file is; undefined if its text does not show it. */
 	meaning(file, name, depth = 0) {
@@ -30495,6 +30622,18 @@ function ofAiohttp(application, module, bind) {
 function needing({ app, needs, file, line }) {
 	const name = app.slice(app.indexOf(":") + 1).replace(/\(.*$/, "");
 	return `${name} in ${file}:${line} needs ${needs.map((each) => `\`${each}\``).join(" and ")}, which cutover cannot give: give the call yourself, such as \`app = ${name}(...)\` in a file of its own`;
+}
+/** Scripts that Streamlit runs: those at the top-most place that no other module imports. Pages are found by Streamlit itself. */
+function streamlitScripts({ scan }) {
+	const all = Object.entries(scan.modules);
+	const imported = new Set(all.flatMap(([, { imports }]) => Object.values(imports).flatMap((name) => [name, name.replace(/\.[^.]+$/, "")])));
+	const found = all.flatMap(([file, module]) => {
+		return Object.values(module.imports).includes("streamlit") && !/(?:^|\/)pages\//.test(file) && !imported.has(module.module) ? [file] : [];
+	});
+	const depth = (file) => file.split("/").length;
+	const top = found.filter((file) => depth(file) === Math.min(...found.map(depth)));
+	const usual = top.filter((file) => /(?:^|\/)(?:(?:streamlit_)?app|main|home|index|streamlit_main)\.py$/i.test(file));
+	return usual.length > 0 ? usual : top;
 }
 // node_modules/yaml/dist/nodes/identity.js
 var require_identity = /* @__PURE__ */ __commonJSMin(((exports) => {
@@ -37086,6 +37225,7 @@ var import_dist = (/* @__PURE__ */ __commonJSMin(((exports) => {
 function readIni(text) {
 	const sections = [];
 	let last;
+	let depth = 0;
 	for (const [index, line] of text.replace(/\\\r?\n/g, "  ").split(/\r?\n/).entries()) {
 		const name = /^\s*\[([^\]]+)\]\s*(?:[;#].*)?$/.exec(line)?.[1];
 		if (name !== void 0) {
@@ -37099,14 +37239,24 @@ function readIni(text) {
 		}
 		const section = sections.at(-1);
 		if (section === void 0 || /^\s*(?:[;#]|$)/.test(line)) continue;
-		const [, key, value] = /^([A-Za-z][\w.-]*)\s*[=:]\s*(.*?)\s*$/.exec(line.replace(/\s[;#].*$/, "").trimStart()) ?? [];
-		if (/^\s/.test(line) && last !== void 0 && key === void 0 && last !== void 0) section.values.set(last, `${section.values.get(last) ?? ""} ${line.trim()}`.trim());
+		const { key, value, indent } = entryOf(line);
+		if (last !== void 0 && indent > (key === void 0 ? 0 : depth)) section.values.set(last, `${section.values.get(last) ?? ""} ${line.trim()}`.trim());
 		else if (key !== void 0) {
 			last = key;
-			section.values.set(key, value ?? "");
+			depth = indent;
+			section.values.set(key, value);
 		}
 	}
 	return sections;
+}
+function entryOf(line) {
+	const plain = line.replace(/\s[;#].*$/, "").trimStart();
+	const [, key, value = ""] = /^([A-Za-z][\w.-]*)\s*[=:]\s*(.*?)\s*$/.exec(plain) ?? [];
+	return {
+		key,
+		value,
+		indent: line.search(/\S/)
+	};
 }
 // shared/detect/server-settings.ts
 /** `wsgi_app` of gunicorn.conf.py. */
@@ -37205,7 +37355,14 @@ function findingsOf({ line, why, variables, process }, sources) {
 	for (const step of stepsOf(line, sources.files, variables)) {
 		const found = process === void 0 ? serversOf(step, why, sources) : void 0;
 		if (found !== void 0) {
-			servers.push(...found);
+			const settings = settingsFor(step.env.DJANGO_SETTINGS_MODULE ?? variables?.DJANGO_SETTINGS_MODULE, step, sources);
+			servers.push(...found.map((each) => ({
+				...each,
+				...settings && { env: {
+					...each.env,
+					...settings
+				} }
+			})));
 			continue;
 		}
 		const preparation = preparationOf(step);
@@ -37214,7 +37371,7 @@ function findingsOf({ line, why, variables, process }, sources) {
 			why
 		};
 		else if (!harmless.has(step.program) && serverOf(step, sources.files)?.app === void 0) {
-			const background = processOf(step, why, process);
+			const background = processOf(asModule(step, sources), why, process);
 			if (background !== void 0) processes.push(background);
 		}
 	}
@@ -37224,6 +37381,13 @@ function findingsOf({ line, why, variables, process }, sources) {
 		...release !== void 0 && { release }
 	};
 }
+/** The settings that the server's own environment names, unless they are for developing. */
+function settingsFor(module, { folder }, { modules }) {
+	if (module === void 0 || forDeveloping.test(module) || modules.locate(module, [folder]) === void 0) return void 0;
+	return { DJANGO_SETTINGS_MODULE: module };
+}
+/** Names of settings that no visitor should get. */
+const forDeveloping = /(?:^|[._])(?:dev|develop|development|local|test|tests|testing|debug|ci)$/;
 /** What a command serves; undefined if it serves nothing. */
 function serversOf(step, why, sources) {
 	const found = serverOf(step, sources.files);
@@ -37254,7 +37418,7 @@ const bound = ({ bind }) => bind === void 0 ? {} : { bind };
 function ofNamed(given, settings, found, why, sources) {
 	const { paths, developing, settings: _settings, script: _script, ...server } = found;
 	const located = sources.modules.locate(given.split(":", 1)[0] ?? "", paths);
-	if (located === void 0) return [];
+	if (located === void 0) return ofPackage(given, found, why, sources);
 	const [app, caution] = asItIs(given, located.file, sources);
 	const env = {
 		...server.env,
@@ -37274,6 +37438,17 @@ function ofNamed(given, settings, found, why, sources) {
 		...parts,
 		...own,
 		why: [why]
+	}];
+}
+/** An application that a package of the requirements brings, such as `shop_server.wsgi:application`. */
+function ofPackage(app, found, why, { clues: { names, where } }) {
+	const [top = ""] = app.split(/[.:]/);
+	if (names?.has(normalName(top)) !== true) return [];
+	const { paths: _, developing: __, settings: ___, script: ____, ...server } = found;
+	return [{
+		...server,
+		app,
+		why: [why, `${where} brings ${top}`]
 	}];
 }
 /** The application as it can be started: `create_app` is a function, so it is called. */
@@ -37492,7 +37667,7 @@ function dependencyNames(files, requirements) {
 	return named$3(places.flatMap((file) => namedIn(file, files)));
 }
 /** The names in one file, and in what it includes. */
-function namesIn(files, file) {
+function namesIn$1(files, file) {
 	return named$3(namedIn(file, files));
 }
 function named$3(texts) {
@@ -37571,6 +37746,87 @@ function withExtras(name, given) {
 function normal(name) {
 	return name.toLowerCase().replace(/[._-]+/g, "-");
 }
+// shared/detect/sources/platforms.ts
+/** Files in which hosting platforms are told how a project runs. */
+const places = [
+	"render.yaml",
+	"railway.json",
+	"railway.toml",
+	"nixpacks.toml",
+	"fly.toml",
+	"app.yaml",
+	"app.json",
+	".do/app.yaml"
+];
+const largest$7 = 1e5;
+/** The commands that they start: of services for the web, and of workers. */
+function fromPlatforms(sources) {
+	return places.flatMap((file) => {
+		const text = sources.files.read(file) ?? "";
+		return startsIn(parsed$2(file, text)).map(({ name, line, folder }) => {
+			const index = text.indexOf(line.split("\n")[0] ?? line);
+			const why = at$2(file, index < 0 ? void 0 : text.slice(0, index).split("\n").length);
+			const found = findingsOf({
+				line: folder === void 0 ? line : `cd '${folder}' && ${line}`,
+				why,
+				...name !== void 0 && { process: name }
+			}, sources);
+			return found.servers.length > 0 ? found : {
+				...none$1,
+				processes: name === void 0 ? [] : found.processes
+			};
+		});
+	});
+}
+function startsIn(value) {
+	const get = (...path) => valueAt$1(value, ...path);
+	const services = Array.isArray(get("services")) ? get("services").filter(isTable) : [];
+	const single = [
+		get("deploy", "startCommand"),
+		get("start", "cmd"),
+		get("entrypoint"),
+		get("processes", "app")
+	];
+	return [...services.flatMap(ofService$1), ...single.flatMap((line) => typeof line === "string" ? [{ line: line.trim() }] : [])];
+}
+function ofService$1({ type, name, startCommand, run_command: run, rootDir, source_dir: source }) {
+	const line = startCommand ?? run;
+	if (typeof line !== "string" || type === "cron") return [];
+	const folder = rootDir ?? source;
+	return [{
+		line: line.trim(),
+		...typeof folder === "string" && /\w/.test(folder) && { folder: folder.replace(/^[./]+/, "") },
+		...(type === "worker" || type === "pserv") && { name: typeof name === "string" ? name : "worker" }
+	}];
+}
+function parsed$2(file, text) {
+	if (text === "" || text.length > largest$7) return void 0;
+	try {
+		return file.endsWith(".toml") ? tomlValue(text) : (0, import_dist.parse)(text, { logLevel: "silent" });
+	} catch {
+		return;
+	}
+}
+/** Django's settings modules that they are told as a variable. */
+function platformSettings(files) {
+	return places.flatMap((file) => {
+		return variablesIn(parsed$2(file, files.read(file) ?? ""), "DJANGO_SETTINGS_MODULE").map((module) => ({
+			module,
+			file
+		}));
+	});
+}
+/** `NAME: x`, `NAME: { value: x }` or `{ key: NAME, value: x }`, wherever it stands. */
+function variablesIn(value, name, depth = 0) {
+	if (depth > 6) return [];
+	if (Array.isArray(value)) return value.flatMap((each) => variablesIn(each, name, depth + 1));
+	if (!isTable(value)) return [];
+	return [...[
+		value[name],
+		valueAt$1(value, name, "value"),
+		(value.key ?? value.name) === name ? value.value : void 0
+	].flatMap((each) => typeof each === "string" ? [each] : []), ...Object.values(value).flatMap((each) => variablesIn(each, name, depth + 1))];
+}
 // shared/detect/django.ts
 const variable$1 = "environ.DJANGO_SETTINGS_MODULE";
 /** @returns undefined if there is no manage.py of Django's: other frameworks use the name too */
@@ -37592,15 +37848,21 @@ function djangoOf({ files, modules }) {
 	const settings = from === void 0 ? own : settingsOf(from, modules, files);
 	const production = settings === void 0 ? void 0 : productionOf(settings, path, modules);
 	const unnamed = settings === void 0 ? unnamedSettings(path, packages, modules) : void 0;
-	const module = production ?? settings ?? unnamed;
+	const live = platformSettings(files).find(({ module }) => isLive(module, path, modules));
+	const module = live?.module ?? production ?? settings ?? unnamed;
+	const unused = unusedSettings(module, path, {
+		files,
+		modules
+	});
 	return {
 		manage,
 		path,
 		...module !== void 0 && { settings: {
 			module,
-			from: from ?? manage,
-			...unnamed !== void 0 && { unnamed: true },
-			...production !== void 0 && settings !== void 0 && { developing: settings }
+			from: live?.file ?? from ?? manage,
+			...live === void 0 && unnamed !== void 0 && { unnamed: true },
+			...live === void 0 && production !== void 0 && settings !== void 0 && { developing: settings },
+			...unused
 		} },
 		...wsgi && { wsgi },
 		...asgi && { asgi: {
@@ -37617,20 +37879,37 @@ function productionOf(settings, path, modules) {
 	return [
 		"production",
 		"prod",
+		"product",
 		"live",
 		"deploy"
 	].map((other) => `${base ?? ""}${start}${other}`).find((module) => modules.locate(module, [path]) !== void 0);
 }
+const forProduction = /(?:^|\/)(?:(?:settings?|conf|configs?|configuration)\/(?:\w+\/)?(?:prod|product|production|live|deploy|heroku|server)|(?:settings?|config)_(?:prod|product|production|live|deploy)|(?:prod|production|live)_settings|(?:prod|production|live)\/settings)\.py$/;
+/** Settings by whose name somebody means the live site, next to the ones that are used and do not lead to them. */
+function unusedSettings(used = "", path, { files, modules }) {
+	const chosen = modules.locate(used, [path])?.file;
+	if (chosen === void 0 || forProduction.test(chosen)) return {};
+	const base = path === "" ? "" : `${path}/`;
+	const text = files.read(chosen) ?? "";
+	const file = (files.paths?.() ?? []).find((each) => {
+		const stem = each.slice(each.lastIndexOf("/") + 1, -3);
+		const isReached = new RegExp(`\\b${stem}\\b`).test(text);
+		return each.startsWith(base) && forProduction.test(each) && hasApps(modules, each) && !isReached;
+	});
+	if (file === void 0) return {};
+	return { unused: {
+		file,
+		module: file.slice(base.length, -3).replaceAll("/", ".")
+	} };
+}
 /** Settings that no file names: those for production, or the ones that all others are made from. */
 function unnamedSettings(path, packages, modules) {
-	const names = [
-		"settings.production",
-		"settings.prod",
-		"settings",
-		"settings.base",
-		"config.settings"
-	];
+	const names = "settings.production settings.prod production.settings prod.settings settings_production settings settings.settings settings.base config.settings".split(" ");
 	return packages.flatMap((name) => names.map((settings) => `${name}.${settings}`)).find((module) => hasApps(modules, modules.locate(module, [path])?.file));
+}
+/** There, and not for developing. */
+function isLive(module, path, modules) {
+	return !forDeveloping.test(module) && modules.locate(module, [path]) !== void 0;
 }
 function hasApps(modules, file) {
 	const found = file === void 0 ? void 0 : modules.module(file);
@@ -37638,6 +37917,15 @@ function hasApps(modules, file) {
 }
 function manageFile(files) {
 	return ["manage.py", ...(files.paths?.() ?? []).filter((path) => /^(?:[^/]+\/){1,2}manage\.py$/.test(path))].find((path) => /django/i.test(files.read(path) ?? "") && !/flask/i.test(files.read(path) ?? ""));
+}
+/** What an application's own file says of the settings. */
+function settingsOfApp(app, path, { modules, files }) {
+	const file = modules.locate(app.split(":", 1)[0] ?? "", [path])?.file;
+	const module = file === void 0 ? void 0 : settingsOf(file, modules, files);
+	return file === void 0 || module === void 0 ? void 0 : {
+		module,
+		from: file
+	};
 }
 function settingsOf(file, modules, files) {
 	return modules.module(file)?.strings[variable$1] ?? settingsIn(files.read(file) ?? "");
@@ -37687,7 +37975,11 @@ function usesChannels(file, modules) {
 }
 /** WSGI is what most of Django is written for; ASGI if the project has WebSockets, or no server for the other. */
 function djangoCandidates(django, { clues }) {
-	const { wsgi, asgi, manage, path } = django;
+	const { asgi, manage, path } = django;
+	const { wsgi = asgi === void 0 ? {
+		app: "django.core.wsgi:get_wsgi_application()",
+		file: "no wsgi.py"
+	} : void 0 } = django;
 	const servers = wsgi === void 0 ? [] : serversFor("wsgi", wsgi.app, clues);
 	const asgiServers = asgi === void 0 ? [] : serversFor("asgi", asgi.app, clues);
 	const missing = servers.every(({ extra }) => extra !== void 0);
@@ -37704,25 +37996,20 @@ function djangoCandidates(django, { clues }) {
 		]
 	}));
 }
-// shared/detect/findings.ts
-const none$1 = {
-	servers: [],
-	processes: []
-};
-/** Where something stands: `Procfile:1`. */
-function at$1(file, line) {
-	return line === void 0 ? file : `${file}:${line}`;
-}
 // shared/detect/sources/compose.ts
 const largest$6 = 2e5;
 /** The compose files: those of production come first, those for developing and testing last. */
 function composeFiles(sources) {
-	const found = (sources.files.paths?.() ?? []).filter((path) => {
-		const name = path.slice(path.lastIndexOf("/") + 1);
-		return /^(?:docker-)?compose(?:[._-][\w.-]+)?\.ya?ml$|^(?:production|prod|local|stack)\.yml$/.test(name);
-	});
+	const isCompose = (path) => usualNames.test(path) || /^[^/]+\.ya?ml$/.test(path) && hasServices(sources, path);
+	const found = (sources.files.paths?.() ?? []).filter(isCompose);
 	const weight = (path) => path.split("/").length * 4 + (/prod/i.test(path) ? 0 : /dev|test|local|override|debug/i.test(path) ? 2 : 1);
 	return [...found.toSorted((a, b) => weight(a) - weight(b)).slice(0, 6), ...aboveFiles(sources)];
+}
+const usualNames = /(?:^|\/)(?:(?:docker-)?compose(?:[._-][\w.-]+)?\.ya?ml|(?:production|prod|local|stack)\.yml)$|(?:^|\/)(?:docker[_-])?compose\/[\w.-]+\.ya?ml$/;
+/** A file of another name, such as that of the project, is one if it lists services that are built or have an image. */
+function hasServices({ files }, path) {
+	const text = files.read(path) ?? "";
+	return /^services:\s*$/m.test(text) && /^\s+(?:build|image):/m.test(text);
 }
 const usual = [
 	"prod",
@@ -37792,7 +38079,7 @@ function variablesOf(value) {
 function ofService(file, { name, line, command, variables }, sources) {
 	const found = findingsOf({
 		line: Array.isArray(command) ? command : command.replaceAll("$$", "$"),
-		why: `${at$1(file, line)} (${name})`,
+		why: `${at$2(file, line)} (${name})`,
 		variables
 	}, sources);
 	if (found.servers.length > 0) return found;
@@ -43375,7 +43662,7 @@ function fromDockerfiles(sources) {
 		if (run === void 0) return [];
 		return [findingsOf({
 			line: run.line,
-			why: at$1(file, run.at),
+			why: at$2(file, run.at),
 			variables: run.variables
 		}, sources)];
 	});
@@ -43408,9 +43695,18 @@ function joinedShell(parts) {
 	return parts.map((each) => Array.isArray(each) ? each.join(" ") : each).join(" ");
 }
 function wordsOf(instruction) {
-	const texts = instruction.getJSONStrings();
-	if (texts.length > 0 && instruction.getOpeningBracket() !== null) return texts.map((each) => each.getJSONValue());
-	return (instruction.getArgumentsContent() ?? "").replace(/\\\r?\n/g, " ");
+	const text = (instruction.getArgumentsContent() ?? "").replace(/\\\r?\n/g, " ");
+	return listIn(text) ?? text;
+}
+/** The words of exec form. The library's own reading of it loses spaces in words that have variables with a default. */
+function listIn(text) {
+	if (!text.trimStart().startsWith("[")) return void 0;
+	try {
+		const words = JSON.parse(text);
+		return Array.isArray(words) && words.every((word) => typeof word === "string") ? words : void 0;
+	} catch {
+		return;
+	}
 }
 // shared/detect/sources/procfile.ts
 /** `web:` serves, `release:` prepares, and every other line is a process. */
@@ -43425,7 +43721,7 @@ function fromProcfile(sources) {
 	return (files.read(file) ?? "").split(/\r?\n/).flatMap((line, index) => {
 		const [, name = "", command = ""] = /^([A-Za-z0-9_-]+):\s*(.+?)\s*$/.exec(line) ?? [];
 		if (name === "") return [];
-		const why = at$1(file, index + 1);
+		const why = at$2(file, index + 1);
 		if (name === "web") return [findingsOf({
 			line: command,
 			why
@@ -43445,9 +43741,11 @@ function fromProcfile(sources) {
 	});
 }
 /** Several commands at once need a shell, and cutover gives them none: here it is asked for by name. */
-function releaseOf(line, { files }) {
-	const [only, ...others] = stepsOf(line, files);
-	const simple = only === void 0 ? void 0 : preparationOf(only);
+function releaseOf(line, sources) {
+	const [only, ...others] = stepsOf(line, sources.files);
+	const own = only === void 0 ? void 0 : asModule(only, sources);
+	const isOwn = own !== void 0 && own !== only && Object.keys(own.env).length === 0;
+	const simple = own === void 0 ? void 0 : isOwn ? joined([own.program, ...own.args]) : preparationOf(own);
 	return others.length === 0 && simple !== void 0 ? simple : /[;&|$<>`]/.test(line) ? [
 		"sh",
 		"-c",
@@ -43469,7 +43767,7 @@ function fromMakefile(sources) {
 	if (file === void 0 || text.length > largest$4) return [];
 	return firstThatServes(targetsOf(text).filter(({ name }) => starting.test(name) && !other$1.test(name)).map(({ recipe, line }) => findingsOf({
 		line: recipe,
-		why: at$1(file, line)
+		why: at$2(file, line)
 	}, sources)));
 }
 /** A recipe's lines run in shells of their own, so `cd` holds for one line. */
@@ -43540,7 +43838,7 @@ function fromPyproject(sources) {
 	};
 	return lines.map((command) => findingsOf({
 		line: command,
-		why: at$1("pyproject.toml", line(command))
+		why: at$2("pyproject.toml", line(command))
 	}, sources)).map(({ servers }) => ({
 		...none$1,
 		servers
@@ -43574,7 +43872,7 @@ function fromReadme(sources) {
 		if (command === void 0 || /^(?:flask run|fastapi (?:dev|run))\s*(?:--.*)?$/.test(command)) return [];
 		return [findingsOf({
 			line: command,
-			why: at$1(file, index + 1)
+			why: at$2(file, index + 1)
 		}, sources)];
 	}).map((each) => ({
 		...each,
@@ -43608,7 +43906,7 @@ function programsOf(sources, candidate, section, key, environment) {
 			const variables = Object.fromEntries(environment.flatMap((each) => assignments(values.get(each) ?? "")));
 			const found = findingsOf({
 				line: command,
-				why: at$1(file, line),
+				why: at$2(file, line),
 				variables
 			}, sources);
 			return [found.servers.length > 0 ? found : {
@@ -43636,7 +43934,7 @@ const most = 3;
 /** Why there is no answer, as far as the project shows it: a framework that no file uses, and files that Python cannot read. */
 function unanswered$1({ clues, files, modules }) {
 	const [needed] = requiredFrameworks(clues.names ?? /* @__PURE__ */ new Set());
-	const unread = modules.scan.skipped.filter(([path, reason]) => reason.startsWith("SyntaxError") && web.test(files.read(path) ?? "")).slice(0, most).map(([path, reason]) => at$1(path, Number(/line (\d+)/.exec(reason)?.[1] ?? 1)));
+	const unread = modules.scan.skipped.filter(([path, reason]) => reason.startsWith("SyntaxError") && web.test(files.read(path) ?? "")).slice(0, most).map(([path, reason]) => at$2(path, Number(/line (\d+)/.exec(reason)?.[1] ?? 1)));
 	const broken = unread.length === 0 ? [] : [`Python 3 cannot read ${unread.join(", ")}: is it Python 2?`];
 	if (needed === void 0) return broken;
 	return [`It needs ${needed.name} (${clues.where}), but none of its Python files makes an application of it that a server could start.`, ...broken];
@@ -43648,11 +43946,12 @@ const packages$1 = [
 	"flask-sock",
 	"flask-sockets",
 	"python-socketio",
-	"simple-websocket"
+	"simple-websocket",
+	"streamlit"
 ];
 /** Where a project's first WebSocket is: a handler, a route, or a library for them. */
 function firstWebSocket({ modules, clues, files }) {
-	for (const [file, module] of Object.entries(modules.scan.modules)) if (module.websocket !== null && serves(Object.values(module.imports), files.read(file) ?? "")) return at$1(file, module.websocket);
+	for (const [file, module] of Object.entries(modules.scan.modules)) if (module.websocket !== null && serves(Object.values(module.imports), files.read(file) ?? "")) return at$2(file, module.websocket);
 	const name = packages$1.find((each) => clues.names?.has(each));
 	return name === void 0 ? void 0 : `${clues.where} (${name})`;
 }
@@ -43698,7 +43997,7 @@ function look(files, given, options) {
 		detection,
 		processes: distinctProcesses(told.length > 0 ? told : backgroundOf(sources, django, pathOf$1(detection))),
 		release: all.find(({ release }) => release !== void 0)?.release,
-		django: withSettings(django, detection),
+		django: withSettings(django, detection, sources),
 		websockets,
 		names
 	};
@@ -43706,23 +44005,29 @@ function look(files, given, options) {
 function pathOf$1(detection) {
 	return detection.found ? detection.env.PYTHONPATH ?? "" : "";
 }
-/** The settings that the server's own file names are those of the site. */
-function withSettings(django, detection) {
-	const module = detection.found ? detection.env.DJANGO_SETTINGS_MODULE : void 0;
-	if (django === void 0 || module === void 0 || !detection.found) return django;
-	return {
+/** The settings that the server's own file, or its application's, names are those of the site. */
+function withSettings(django, detection, sources) {
+	if (django === void 0 || !detection.found) return django;
+	const { server, env } = detection;
+	const module = env.DJANGO_SETTINGS_MODULE;
+	if (module !== void 0) return {
 		...django,
 		settings: {
 			module,
-			from: detection.server.config_file ?? django.manage
+			from: server.config_file ?? django.manage
 		}
+	};
+	const own = [django.wsgi?.app, django.asgi?.app].includes(server.app) ? void 0 : settingsOfApp(server.app ?? "", django.path, sources);
+	return own === void 0 ? django : {
+		...django,
+		settings: own
 	};
 }
 /** What a release gets: an optional group of pyproject.toml, or a file for developing, is not installed. */
 function installedNames(files, given) {
 	const file = given ?? findDependencies(files);
 	if (file === void 0) return void 0;
-	return files.exists(file) && file.endsWith(".txt") ? namesIn(files, file) : requirementNames(files, file);
+	return files.exists(file) && file.endsWith(".txt") ? namesIn$1(files, file) : requirementNames(files, file);
 }
 /** What people wrote, source by source, the most trusted first. */
 function writtenIn(sources) {
@@ -43730,6 +44035,7 @@ function writtenIn(sources) {
 		fromProcfile,
 		fromDockerfiles,
 		fromCompose,
+		fromPlatforms,
 		fromSupervisor,
 		fromSystemd,
 		fromUwsgi,
@@ -43837,11 +44143,18 @@ function ofPython(sources) {
 	const usual = scripts.filter((file) => /(?:^|\/)(?:app|main|server|run|web)\.py$/.test(file));
 	const tornado = (usual.length > 0 ? usual : scripts).flatMap((file) => scriptCandidates(modules, files, file, bind));
 	if (found.some(({ caution }) => caution === void 0)) return found;
-	return [
-		...tornado,
-		...found,
-		...found.length + tornado.length > 0 ? [] : ofListeners(sources)
-	];
+	if (found.length + tornado.length > 0) return [...tornado, ...found];
+	const listeners = ofListeners(sources);
+	return listeners.length > 0 ? listeners : ofStreamlit(sources);
+}
+function ofStreamlit({ modules, bind }) {
+	if (bind === "socket") return [];
+	return streamlitScripts(modules).map((file) => ({
+		kind: "command",
+		command: streamlitCommand(file),
+		bind: "port",
+		why: [`${file} imports streamlit`]
+	}));
 }
 /** Scripts that start a framework's own server, such as CherryPy's, where nobody wrote down how they are run. */
 function ofListeners(sources) {
@@ -43883,15 +44196,6 @@ function distinct(candidates) {
 	]);
 	return candidates.filter((one, index) => candidates.findIndex((other) => key(other) === key(one)) === index);
 }
-function distinctProcesses(processes) {
-	const program = ({ command }) => command.replace(/^env (?:\S+=\S+ )*/, "").replace(/ --hostname .*/, "");
-	const found = [];
-	for (const each of processes) {
-		if (found.some((other) => program(other) === program(each) || other.name === each.name)) continue;
-		found.push(each);
-	}
-	return found.slice(0, 16);
-}
 // shared/detect/settings-program.ts
 /**
 * What works out paths and texts of Python files as far as they stand there. Nothing is imported. It gets the directory and
@@ -43917,6 +44221,7 @@ def find(name):
 class Reader(ast.NodeVisitor):
     def __init__(self):
         self.values, self.lines, self.depth, self.seen = {}, {}, 0, []
+        self.untaken, self.touched, self.conditions = [], [], {}
 
     def file(self, name):
         path = find(name)
@@ -43948,19 +44253,43 @@ class Reader(ast.NodeVisitor):
                 if isinstance(old, list) and isinstance(new, (list, tuple)):
                     self.set(node.target.id, old + list(new), path, node.lineno)
             elif isinstance(node, ast.If):
-                test = self.value(node.test, path)
-                if test is UNKNOWN or test:
-                    self.run(node.body, path, package)
-                if test is UNKNOWN or not test:
-                    self.run(node.orelse, path, package)
+                self.either(node, self.value(node.test, path), path, package)
             elif isinstance(node, ast.Try):
                 self.run(node.body, path, package)
             elif isinstance(node, ast.With):
                 self.run(node.body, path, package)
 
     def set(self, name, value, path, line):
+        self.touched.append(name)
+        self.conditions.pop(name, None)
         self.values[name] = value
         self.lines[name] = [os.path.relpath(path, root), line]
+
+    def either(self, node, test, path, package):
+        before, set_in = set(self.values), []
+        for body, taken in ((node.body, test is UNKNOWN or test), (node.orelse, test is UNKNOWN or not test)):
+            start = len(self.touched)
+            # What holds for developers alone is none of the site's.
+            developing = isinstance(node.test, ast.Name) and node.test.id in ("DEBUG", "TESTING") and body is node.body
+            if taken:
+                self.run(body, path, package)
+            elif not developing:
+                self.untaken.append((node, body, path, package))
+            set_in.append(set(self.touched[start:]))
+        if test is UNKNOWN:
+            for name in (set_in[0] ^ set_in[1]) - before:
+                self.conditions[name] = node.lineno
+
+    def otherwise(self, names):
+        """Names that are given a value only where a condition says so that does not hold here, such as not DEBUG."""
+        for node, body, path, package in self.untaken[:50]:
+            other = Reader()
+            other.values, other.depth, other.seen = dict(self.values), 6, list(self.seen)
+            other.run(body, path, package)
+            for name in names:
+                if name not in self.values and name in other.lines:
+                    self.set(name, other.values[name], path, other.lines[name][1])
+                    self.conditions[name] = node.lineno
 
     def value(self, node, path):
         try:
@@ -43979,11 +44308,15 @@ class Reader(ast.NodeVisitor):
             return {self.value(key, path): self.value(value, path) for key, value in zip(node.keys, node.values) if key is not None}
         if isinstance(node, ast.JoinedStr):
             parts = [self.work_out(part.value if isinstance(part, ast.FormattedValue) else part, path) for part in node.values]
+            if UNKNOWN in parts and str(parts[0]).startswith(("http://", "https://")):
+                return parts[0]
             return UNKNOWN if UNKNOWN in parts else "".join(str(part) for part in parts)
         if isinstance(node, ast.BinOp):
             left, right = self.value(node.left, path), self.value(node.right, path)
             if UNKNOWN in (left, right):
                 return UNKNOWN
+            if isinstance(node.op, ast.Mod):
+                return left % (tuple(right) if isinstance(right, list) else right)
             return os.path.join(left, right) if isinstance(node.op, ast.Div) else left + right
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             value = self.value(node.operand, path)
@@ -44007,6 +44340,9 @@ class Reader(ast.NodeVisitor):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         args = [self.value(arg, path) for arg in node.args]
         keywords = {each.arg: self.value(each.value, path) for each in node.keywords}
+        # Only the host sets it: a default counts elsewhere.
+        if "CUTOVER_SHARED" in args:
+            return "/cutover/shared"
         if name in ("resolve", "absolute", "as_posix") and isinstance(node.func, ast.Attribute):
             return self.value(node.func.value, path)
         asked = name == "str" and isinstance(node.func, ast.Attribute)
@@ -44019,7 +44355,7 @@ class Reader(ast.NodeVisitor):
             return os.path.normpath(os.path.join(*[str(each) for each in base + args]))
         if name in ("get", "getenv", "config", "env", "str", "bool", "Env", "url", "db", "parse"):
             return keywords.get("default", args[1] if len(args) > 1 else args[0] if name == "parse" else UNKNOWN)
-        if name in ("list", "tuple"):
+        if name in ("list", "tuple", "set", "frozenset", "sorted"):
             return args[0]
         return UNKNOWN
 
@@ -44046,9 +44382,11 @@ try:
     reader.file(module)
 except SyntaxError as found:
     error = str(found)
+reader.otherwise(("STATIC_ROOT", "STATIC_URL", "MEDIA_ROOT", "MEDIA_URL"))
 values = {name: plain(reader.values[name]) for name in WANTED if reader.values.get(name, UNKNOWN) is not UNKNOWN}
 named = [name for name in WANTED if name in reader.values]
-json.dump({"values": values, "named": named, "lines": {k: reader.lines[k] for k in WANTED if k in reader.lines},
+json.dump({"values": values, "named": named, "lines": {k: reader.lines[k] for k in WANTED if k in reader.lines}, 
+           "conditions": {k: reader.conditions[k] for k in WANTED if k in reader.conditions},
            "found": find(module) is not None, "error": error}, sys.stdout)
 `;
 // shared/detect/django-settings.ts
@@ -44056,7 +44394,8 @@ const output = object({
 	values: record(string(), unknown()),
 	/** Settings that are given, whether or not their value can be told. */
 	named: array(string()),
-	lines: record(string(), tuple([string(), int()]))
+	lines: record(string(), tuple([string(), int()])),
+	conditions: record(string(), int()).optional()
 });
 const options$1 = {
 	timeout: 3e4,
@@ -44096,16 +44435,20 @@ function parsed$1(printed, directory, folder) {
 }
 /** @param printed what the program printed: `values`, `named`, `lines` */
 function settingsFrom(printed, directory, folder) {
-	const { values, named, lines } = output.parse(printed);
+	const { values, named, lines, conditions = {} } = output.parse(printed);
 	const text = (name) => typeof values[name] === "string" ? values[name] : void 0;
 	const root = text("STATIC_ROOT") ?? (named.includes("STATIC_ROOT") && values.STATIC_ROOT !== null ? { unknown: true } : void 0);
-	const apps = Array.isArray(values.INSTALLED_APPS) ? values.INSTALLED_APPS : [];
+	const usual = named.includes("INSTALLED_APPS") ? ["django.contrib.staticfiles"] : [];
+	const apps = Array.isArray(values.INSTALLED_APPS) ? values.INSTALLED_APPS : usual;
 	const [staticUrl, mediaUrl, mediaRoot] = [
 		text("STATIC_URL"),
 		text("MEDIA_URL"),
 		text("MEDIA_ROOT")
 	];
+	const elsewhere = /^(?:https?:)?\/\//.test(staticUrl ?? "") ? "the host of STATIC_URL" : void 0;
+	const remote = remoteStorage(values) ?? elsewhere;
 	return {
+		...remote !== void 0 && { remote },
 		...staticUrl !== void 0 && { staticUrl },
 		...root !== void 0 && root !== "" && { staticRoot: root },
 		...mediaUrl !== void 0 && mediaUrl !== "" && { mediaUrl },
@@ -44116,8 +44459,14 @@ function settingsFrom(printed, directory, folder) {
 		logs: logFiles(values.LOGGING),
 		debug: values.DEBUG === true,
 		inside: (path) => insideProject(directory, path, folder),
-		where: Object.fromEntries(Object.entries(lines).map(([name, [file, line]]) => [name, `${file}:${line}`]))
+		where: Object.fromEntries(Object.entries(lines).map(([name, [file, line]]) => [name, `${file}:${line}`])),
+		conditions: Object.fromEntries(Object.entries(conditions).map(([name, line]) => [name, `${lines[name]?.[0] ?? ""}:${line}`]))
 	};
+}
+function remoteStorage({ STORAGES: storages, STATICFILES_STORAGE: storage }) {
+	const { staticfiles } = storages ?? {};
+	const name = String(staticfiles?.BACKEND ?? storage ?? "");
+	return /s3|boto|gcloud|google|azure|cloudinary|oss|cos\b|qiniu|dropbox|storages\.backends/i.test(name) ? name : void 0;
 }
 function sqliteFiles(databases) {
 	return (typeof databases === "object" && databases !== null ? Object.values(databases) : []).flatMap((each) => {
@@ -44134,6 +44483,7 @@ function logFiles(logging) {
 	});
 }
 function insideProject(directory, path, folder) {
+	if (/^(?:[A-Za-z]:|\\\\)/.test(path)) return void 0;
 	const absolute = isAbsolute(path) ? path : join(resolve(directory), folder, path);
 	const inside = relative(resolve(directory), absolute);
 	return inside === "" || inside.startsWith("..") || isAbsolute(inside) ? void 0 : inside.split(sep).join("/");
@@ -44231,8 +44581,8 @@ function isMissing(module, path, project) {
 	const isThere = (name) => bases.some((base) => project.exists(`${base}${name}.py`) || project.exists(`${base}${name}/__init__.py`));
 	return isThere(module.split(".")[0] ?? "") && !isThere(module.replaceAll(".", "/"));
 }
-function staticHints(config, { staticfiles, staticRoot, staticUrl, where, inside }, module) {
-	if (!staticfiles) return [];
+function staticHints(config, { staticfiles, staticRoot, staticUrl, remote, where, inside }, module) {
+	if (!staticfiles || remote !== void 0) return [];
 	const url = staticUrl === void 0 ? void 0 : folderUrlOf(staticUrl);
 	const root = typeof staticRoot === "string" ? inside(staticRoot) : void 0;
 	const served = config.static.findIndex(({ from }) => from.replace(/\/$/, "") === root);
@@ -44338,8 +44688,8 @@ function inFolder(project, folder) {
 }
 function requiresOf(pipfile) {
 	try {
-		const requires = at$2(parseToml(pipfile, "Pipfile"), "requires");
-		return text(at$2(requires, "python_version")) ?? text(at$2(requires, "python_full_version"));
+		const requires = at$1(parseToml(pipfile, "Pipfile"), "requires");
+		return text(at$1(requires, "python_version")) ?? text(at$1(requires, "python_full_version"));
 	} catch {
 		return;
 	}
@@ -44462,6 +44812,7 @@ function projectFaults(config, project) {
 		...configFileFaults(config, project),
 		...errorPageFaults(config, project),
 		...reservedFaults(config.env),
+		...expressionFaults(config.env),
 		...projectHints(config, project),
 		...timeoutHints(config, project)
 	];
@@ -44501,18 +44852,33 @@ function staticFaults(config, project) {
 		return [error(path, `the project has no ${what} ${from}; correct it, or give the command that makes it as \`collect\``)];
 	});
 }
+/** GitHub fills these in in a workflow, and in no other file. */
+function expressionFaults(env) {
+	return Object.entries(env).flatMap(([name, value]) => String(value).includes("${{") ? [warning(["env", name], `the app gets the text ${value} as it stands: GitHub fills in such expressions in workflows alone. A secret is set on the host: \`cutover env set APP ${name}\``)] : []);
+}
 /** The server comes from the requirements, like everything else that the app imports. */
 function requirementsFaults(config, project) {
 	const { wheels, system_site_packages: system, requirements, extra = [] } = config.python;
 	if (wheels === "none" || system) return [];
 	const { kind } = config.server;
 	const isAdded = installs(new Set(extra.map((one) => parseRequirement(one).name)), kind);
-	if (!project.exists(parseSource(requirements).file)) return withoutRequirements(config, isAdded);
+	if (!project.exists(parseSource(requirements).file)) return brokenPyproject(config, project) ?? withoutRequirements(config, isAdded);
 	const told = dependencyFaults(requirements, project);
 	if (told.some(({ severity }) => severity === "error") || isAdded) return told;
 	if (installs(requirementNames(project, requirements) ?? /* @__PURE__ */ new Set(), kind)) return told;
 	const what = `${requirements} does not name ${kind}, which the instances run on; ${addServer(kind, extra)}`;
 	return [...told, (isWhole(requirements, project) ? lacking(config) : warning)(["server", "kind"], what)];
+}
+/** One that cannot be read was not found to say what the project needs. */
+function brokenPyproject({ python: { requirements } }, project) {
+	const text = requirements === "requirements.txt" ? project.read("pyproject.toml") : void 0;
+	if (text === void 0) return void 0;
+	try {
+		parseToml(text, "pyproject.toml");
+		return;
+	} catch (thrown) {
+		return [error(["python", "requirements"], asCutoverError(thrown).message)];
+	}
 }
 function withoutRequirements(config, isAdded) {
 	const { wheels, requirements, extra = [] } = config.python;
@@ -44572,11 +44938,21 @@ function dependencyFaults(requirements, project) {
 		return [error(path, message)];
 	}
 	try {
-		return (readDependencies(project, requirements)?.warnings ?? []).map((message) => warning(path, message));
+		const read = readDependencies(project, requirements);
+		if (read === void 0) return notInstalled(requirements, project);
+		return read.warnings.map((message) => warning(path, message));
 	} catch (thrown) {
 		if (!(thrown instanceof CutoverError)) throw thrown;
 		return [error(path, [thrown.message, thrown.fix].filter(Boolean).join(" "))];
 	}
+}
+/** pip installs what a requirements file names, and the project itself only if that is one of them. */
+function notInstalled(requirements, project) {
+	const own = ownMetadata(project);
+	const text = project.read(parseSource(requirements).file) ?? "";
+	if (own === void 0 || /^\s*(?:-e\s+|--editable[= ])?\.(?:\/|\[.*\])?\s*(?:[;#].*)?$/m.test(text)) return [];
+	const message = `${own.where} reads the metadata of ${own.name}, the project itself, and ${requirements} does not install that: add a line with a dot, \`.\`, to it`;
+	return [warning(["python", "requirements"], message)];
 }
 /** Nothing that it says counts then. If it is what is installed, that is an error already. */
 function unreadableToml({ python }, project) {
@@ -44763,7 +45139,7 @@ function faultsOfIssue(issue, parent, input, schema) {
 		case "invalid_type":
 		case "invalid_value":
 			if (value === void 0) return [missing(path, issue)];
-			return [alternatives(path, [issue], value)];
+			return [structural(alternatives(path, [issue], value), value, () => knownKeys(schema, path))];
 		case "custom": return [{
 			path,
 			kind: "pair",
@@ -44805,6 +45181,33 @@ function alternatives(path, issues, value) {
 		message: `${`${typeof value === "string" && value.length <= 60 ? `${JSON.stringify(value)} is not allowed; ` : ""}allowed here: ${[...choice, ...said.map((text) => text.replace(/^expected (.+), received .+$/, "$1"))].join(", or ")}`}${typeof value === "string" ? nearest(value, words) : ""}`,
 		example: words[0] ?? ""
 	};
+}
+const received = {
+	string: "is a text",
+	number: "is a number",
+	boolean: "is yes or no",
+	nothing: "is empty",
+	array: "is a list",
+	object: "has keys of its own"
+};
+/** A list, a mapping or a text in the place of one of the others, in words that show how it is written. */
+function structural(fault, value, keys) {
+	const [, wanted, got = ""] = /^expected (object|record|array), received (\w+)$/.exec(fault.message) ?? [];
+	const is = received[got];
+	if (wanted === void 0 || is === void 0 || fault.path.length === 0) return fault;
+	return {
+		...fault,
+		message: `${is}, and must be ${mustBe(wanted, value, keys)}`
+	};
+}
+function mustBe(wanted, value, keys) {
+	if (wanted === "object") {
+		const known = keys();
+		return `keys with values, each on a line below it${known.length === 0 ? "" : `: ${known.join(", ")}`}`;
+	}
+	if (wanted === "record") return "names with values, each on a line below it: `NAME: value`, without a dash";
+	if (typeof value === "object" && value !== null) return "a list: begin each entry with `- `";
+	return typeof value === "string" && /^[\w./*-]{1,60}$/.test(value) ? `a list: [${value}]` : "a list: [first, second]";
 }
 /** `expected string, received number` and `expected array, received number` in one. */
 function merged(messages) {
@@ -44882,13 +45285,9 @@ function readYaml(text, schema, complete = (value) => value) {
 		prettyErrors: false,
 		uniqueKeys: true
 	});
-	const syntax = document.errors.map(({ pos, message }) => ({
-		...position(counter, pos[0]),
-		message
-	}));
-	if (syntax.length > 0) return {
+	if (document.errors.length > 0) return {
 		kind: "not yaml",
-		faults: conflicts(text) ?? inOrder(syntax)
+		faults: conflicts(text) ?? inOrder(syntaxFaults(text, document, counter))
 	};
 	let input;
 	try {
@@ -44921,6 +45320,28 @@ function readYaml(text, schema, complete = (value) => value) {
 			message: worded$1(fault) + quotes(document, fault)
 		})), ...lost])
 	};
+}
+/** In words for somebody who does not know the terms of YAML. */
+function syntaxFaults(text, { errors }, counter) {
+	const tabs = errors.filter(({ code }) => code === "TAB_AS_INDENT");
+	return (tabs.length > 0 ? tabs : errors).map(({ code, pos, message }) => {
+		const rest = text.slice(pos[0]).split("\n", 1)[0]?.trim() ?? "";
+		return {
+			...position(counter, pos[0]),
+			message: inPlainWords(code, rest) ?? message
+		};
+	});
+}
+/** @param rest of the line, from the place of the fault on */
+function inPlainWords(code, rest) {
+	switch (code) {
+		case "TAB_AS_INDENT": return "a line begins with a tab; indent it with spaces";
+		case "DUPLICATE_KEY": return `${rest.replace(/\s*:.*$/, "")} stands here a second time; put what belongs to it in one place`;
+		case "BLOCK_AS_IMPLICIT_KEY":
+			if (/["']/.test(rest)) return "a value with a colon and a space in it must be in quotes";
+			return `a value with a colon and a space in it must be in quotes: "${rest}"`;
+		default: return;
+	}
 }
 /** What a merge has left says more than the words of YAML for it. */
 function conflicts(text) {
@@ -45066,7 +45487,11 @@ root = sys.argv[1]
 # A file without one of these makes no application, and says nothing of one.
 WORDS = [word.encode() for word in (
     "app wsgi asgi erver flask fastapi starlette quart litestar sanic falcon bottle pyramid dash aiohttp tornado cherrypy "
-    "DJANGO_SETTINGS _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE BaseSettings add_option argparse optparse click typer").split()] + [b"import *"]
+    "DJANGO_SETTINGS ROOT_URLCONF _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE BaseSettings add_option argparse optparse click typer metadata pkg_resources streamlit").split()] + [b"import *"]
+
+
+# What wraps an application gets it by one of these names.
+APPLICATION = ("app", "application", "wsgi_app", "asgi_app", "other_asgi_app")
 
 
 def module_of(path):
@@ -45156,6 +45581,72 @@ def settings_of(m, tree):
                 prefix = str(inner.value.value)
         found += [(prefix + inner.target.id).upper() for inner in node.body if isinstance(inner, ast.AnnAssign) and isinstance(inner.target, ast.Name)]
     return found
+
+MOUNTS = ("mount", "add_subapp", "Mount", "Host")
+
+
+def handed(node):
+    """The names among an expression's arguments, also in lists and maps, and the functions that make one."""
+    if isinstance(node, (ast.Name, ast.Attribute)):
+        yield dotted(node)
+    elif isinstance(node, ast.Call):
+        yield dotted(node.func)
+    elif isinstance(node, (ast.List, ast.Tuple)):
+        for item in node.elts:
+            yield from handed(item)
+    elif isinstance(node, ast.Dict):
+        for item in node.values:
+            yield from handed(item)
+
+
+def names_given(m, call):
+    given = list(call.args) + [keyword.value for keyword in call.keywords]
+    names = [name for value in given for name in handed(value) if name is not None]
+    return [m.resolve(name) for name in names if name.split(".")[0] not in ("self", "cls")][:20]
+
+
+def wraps_of(m, value, target=None):
+    """What the calls of an expression get; the name that is given a new value is none of it."""
+    own = None if target is None else m.resolve(target)
+    for call in ast.walk(value):
+        if isinstance(call, ast.Call) and len(m.out["wraps"]) < 200:
+            by = m.resolve(dotted(call.func))
+            names = [name for name in names_given(m, call) if name != own]
+            if by is not None and names:
+                m.out["wraps"].append({"by": by, "names": names})
+
+METADATA = ("importlib.metadata.", "importlib_metadata.", "pkg_resources.get_distribution", "pkg_resources.require")
+CAUGHT = ("PackageNotFoundError", "DistributionNotFound", "ImportError", "ModuleNotFoundError", "Exception", "BaseException")
+
+
+def catches(handler):
+    names = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return handler.type is None or any((dotted(name) or "").rpartition(".")[2] in CAUGHT for name in names)
+
+
+def unguarded(node):
+    """Its nodes, without what a try guards."""
+    yield node
+    guarded = isinstance(node, ast.Try) and any(catches(handler) for handler in node.handlers)
+    for name, value in ast.iter_fields(node):
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST) and not (guarded and name == "body"):
+                yield from unguarded(child)
+
+
+def metadata_of(m, tree):
+    found = []
+    for node in unguarded(tree):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        if not (m.resolve(dotted(node.func)) or "").startswith(METADATA):
+            continue
+        arg = node.args[0]
+        own = {"__name__": m.name, "__package__": m.package}.get(getattr(arg, "id", ""))
+        name = arg.value if isinstance(arg, ast.Constant) and isinstance(arg.value, str) else own
+        if name:
+            found.append({"name": name, "line": node.lineno})
+    return found[:20]
 ${String.raw`
 class Module:
     def __init__(self, path, tree):
@@ -45163,7 +45654,7 @@ class Module:
         self.package = self.name if path.endswith("__init__.py") else self.name.rpartition(".")[0]
         self.imports, self.star, self.own = {}, [], set()
         self.out = {"module": self.name, "assigned": [], "functions": [], "classes": {}, "runs": [], "options": [],
-                    "environ": [], "websocket": None, "strings": {}, "main": False, "routes": 0}
+                    "environ": [], "websocket": None, "strings": {}, "main": False, "routes": 0, "wraps": []}
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
@@ -45177,6 +45668,7 @@ class Module:
         self.body(tree.body)
         self.walk(tree)
         self.out["commands"] = commands_of(self, tree)
+        self.out["metadata"] = metadata_of(self, tree)
         self.out["environ"] += settings_of(self, tree)
         self.out["imports"], self.out["star"] = self.imports, self.star
 
@@ -45213,6 +45705,7 @@ class Module:
                 name = "?." + node.func.attr
                 return {"call": name, "args": []}
             args = [self.value(arg, local) for arg in node.args[:3]]
+            args += [self.value(each.value, local) for each in node.keywords if each.arg in APPLICATION]
             return {"call": self.resolve(name), "args": args, "given": len(node.args) + len(node.keywords)}
         if isinstance(node, (ast.Name, ast.Attribute)):
             name = dotted(node)
@@ -45260,6 +45753,8 @@ class Module:
             return
         found = self.value(value)
         self.own.add(target.id)
+        if not main:
+            wraps_of(self, value, target.id)
         if not main and found is not None:
             if "text" in found:
                 self.out["strings"][target.id] = found["text"]
@@ -45288,6 +45783,7 @@ class Module:
                 found = self.value(inner.value, local)
                 if found is not None:
                     returns.append(found)
+                    wraps_of(self, inner.value)
         return {"name": node.name, "line": node.lineno, "async": isinstance(node, ast.AsyncFunctionDef), "required": required,
                 "params": names, "returns": returns[:6],
                 "gateway": self.gateway(names, isinstance(node, ast.AsyncFunctionDef)),
@@ -45346,6 +45842,9 @@ class Module:
                 args = [self.value(arg) for arg in node.args[:3]]
                 out["runs"].append({"what": name or "?." + last, "args": args, "line": node.lineno,
                                     "keywords": [k.arg for k in node.keywords if k.arg]})
+            names = names_given(self, node) if last in MOUNTS else []
+            if names and len(out["wraps"]) < 200:
+                out["wraps"].append({"by": "mount", "names": names})
             if last in ("route", "get", "post"):
                 out["routes"] += 1
 
@@ -45375,7 +45874,7 @@ for path in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n
         out = Module(path, ast.parse(text)).out
         names = [*out["imports"].values(), *out["star"]]
         # What only calls other code has no say: neither an application nor a name that leads to one.
-        if main or out["assigned"] or out["runs"] or out["commands"] or out["strings"] or out["star"] or out["classes"] or any(
+        if main or "streamlit" in out["imports"].values() or out["assigned"] or out["runs"] or out["commands"] or out["metadata"] or out["strings"] or out["star"] or out["classes"] or any(
                 each["gateway"] or any("call" in value for value in each["returns"]) for each in out["functions"]) or any(
                 name.rpartition(".")[2] in ("app", "application", "api", "server", "create_app", "make_app", "get_app") for name in names if "." in name):
             found[path] = out
@@ -45446,6 +45945,16 @@ const pythonModule = object({
 	main: boolean(),
 	/** How many calls look like routes. */
 	routes: int(),
+	/** The names that are handed to what may wrap them, such as `app = Middleware(inner)`; by `mount`: to what surely contains them. */
+	wraps: array(object({
+		by: string(),
+		names: array(string())
+	})),
+	/** Packages whose metadata it reads, and without which it fails. */
+	metadata: array(object({
+		name: string(),
+		line: int()
+	})),
 	imports: record(string(), string()),
 	star: array(string())
 });
@@ -46468,7 +46977,7 @@ async function sayAdvice(job) {
 	for (const { message } of noticed.filter(({ unsure }) => unsure === true)) job.effects.log.line(`Unless the environment on the hosts says otherwise: ${message}.`);
 }
 // shared/causes/database-hints.ts
-const migrate = "Apply the migrations at each deploy: write `release: {command: python manage.py migrate --noinput}` into cutover.yml.";
+const migrate = "Apply the migrations at each deploy: write `release: {command: python manage.py migrate --noinput}` into cutover.yml. If it is there, a migration is missing: run `python manage.py makemigrations`, commit and push.";
 const address = "See `cutover env list {app}` and `env` in cutover.yml.";
 /** Of PostgreSQL, MySQL, SQLite and Redis, by way of their Python libraries. */
 const databaseHints = [
@@ -46525,6 +47034,12 @@ const databaseHints = [
 		pattern: /no such table: (\S+)|relation "([^"]+)" does not exist|Table '([^']+)' doesn't exist|no such column: (\S+)|column "?([\w.]+)"? does not exist|Unknown column '([^']+)'/,
 		fix: migrate,
 		example: "OperationalError: no such table: auth_user"
+	},
+	{
+		id: "integrity",
+		pattern: /^(?:IntegrityError|NotNullViolation|UniqueViolation|ForeignKeyViolation|CheckViolation): /,
+		fix: "The rows do not fit what {place} asks for. In a migration: give the column a default, or repair the rows in a migration before this one, and try both on a copy of the live data.",
+		example: "IntegrityError: NOT NULL constraint failed: t.a"
 	},
 	{
 		id: "sqlite-locked",
@@ -46657,11 +47172,173 @@ const frameworkHints = [
 		pattern: /^Error: No such command '([^']+)'/,
 		fix: "Correct the command, or add the package that has {1} to the requirements (Flask-Migrate has `db`).",
 		example: "Error: No such command 'db'."
+	},
+	{
+		id: "no-locale-folder",
+		pattern: /This script should be run from the Django Git checkout/,
+		fix: "The project has no folder `locale` with messages where the command runs: make it with `makemessages`, or set LOCALE_PATHS in the settings.",
+		example: "CommandError: This script should be run from the Django Git checkout or your project or app tree, or with the settings module specified."
+	},
+	{
+		id: "no-gettext",
+		pattern: /Can't find (msgfmt|msguniq|xgettext|msgmerge)/,
+		fix: "{1} is part of GNU gettext: run `sudo apt-get install -y gettext` in a step before this one.",
+		example: "CommandError: Can't find msgfmt. Make sure you have GNU gettext tools 0.15 or newer installed."
+	}
+];
+// shared/causes/pip-hints.ts
+const noMatch = /^ERROR: No matching distribution found for /;
+/** Of pip, and of the packages that it builds. */
+const pipHints = [
+	{
+		id: "pip-index-refused",
+		pattern: /Could not fetch URL \S+: (40[13]|407) Client Error: /,
+		anywhere: "first",
+		with: noMatch,
+		cause: "The package index does not let this job in ({1}): {line}",
+		fix: "Give it a user and a password: `index-url: https://USER:SECRET@...`, with a secret of the workflow. GitHub gives no secrets to a pull request from a fork, nor an environment's to a job without it.",
+		example: "Could not fetch URL http://ci:****@127.0.0.1:18733/auth/simple/acme-billing/: 401 Client Error: Unauthorized for url: http://127.0.0.1:18733/auth/simple/acme-billing/ - skipping\nERROR: No matching distribution found for acme-billing==2.1"
+	},
+	{
+		id: "pip-index-down",
+		pattern: /Retry\(total=0,.*(Connection refused|Name or service not known|Temporary failure in name resolution|timed out|Cannot connect to proxy|Network is unreachable|No route to host|Connection reset by peer|closed connection without response)/,
+		anywhere: "first",
+		with: noMatch,
+		cause: "The package index does not answer: {1}",
+		fix: "Correct `index-url` of this step, or PIP_INDEX_URL in its environment, and see that this runner reaches it: the log has its address. An index in a private network needs a runner there.",
+		example: "WARNING: Retrying (Retry(total=0, connect=None, read=None, redirect=None, status=None)) after connection broken by 'NewConnectionError('<pip._vendor.urllib3.connection.HTTPConnection object at 0x7f4cf959ded0>: Failed to establish a new connection: [Errno 111] Connection refused')': /simple/nosuchthing/\nERROR: No matching distribution found for nosuchthing==1.0"
+	},
+	{
+		id: "pip-index-untrusted",
+		pattern: /The repository located at (\S+) is not a trusted or secure host and is being ignored/,
+		anywhere: "first",
+		with: noMatch,
+		cause: "pip does not ask the package index {1}, because its address begins with http://",
+		fix: "Write https:// in `index-url`, or let pip trust it: `pip-arguments: --trusted-host {1}`.",
+		example: "WARNING: The repository located at pypi.internal.invalid is not a trusted or secure host and is being ignored.\nERROR: No matching distribution found for nosuchthing==1.0"
+	},
+	{
+		id: "pip-version-python",
+		pattern: /Could not find a version that satisfies the requirement (\S+)/,
+		anywhere: "first",
+		with: /^ERROR: Ignored the following versions that require a different python version: /,
+		cause: "pip finds no {1} for this Python, and some versions are for another one",
+		fix: "The log names them, with the Python that each wants: pin a version for this one, or change `python.version` in cutover.yml, which hosts and actions/setup-python must have.",
+		example: "ERROR: Ignored the following versions that require a different python version: 2.0 Requires-Python >=3.99; 2.1 Requires-Python >=3.99\nERROR: Could not find a version that satisfies the requirement delta==2.1 (from versions: 1.0)"
+	},
+	{
+		id: "pip-version",
+		pattern: /Could not find a version that satisfies the requirement (\S+).*\(from versions: (?!none\))(?:.*, )??((?:[^,]+, ){0,4}[^,]+)\)$/,
+		anywhere: "first",
+		cause: "There is no {1}: the last versions that pip finds are {2}",
+		fix: "Correct the version of {1} in the requirements. If it exists, it may have no wheel for this Python or system, or lie on another index (`index-url`).",
+		example: "ERROR: Could not find a version that satisfies the requirement Django==4.2.7 (from versions: 3.2.25)"
+	},
+	{
+		id: "pip-build-needs",
+		pattern: /^\s*ModuleNotFoundError: No module named '([\w.]+)'/,
+		anywhere: "first",
+		with: /^\s*error: subprocess-exited-with-error/,
+		cause: "A package is built, and its build needs {1}: {line}",
+		fix: "pip builds where only the named packages are. Name {1} in the package's pyproject.toml: [build-system] requires = [\"setuptools\", \"{1}\"]. If it is not yours, pin a version that has a wheel.",
+		example: "ModuleNotFoundError: No module named 'numpy'\nerror: subprocess-exited-with-error"
+	},
+	{
+		id: "pip-folder",
+		pattern: /Invalid requirement: '(\.{1,2}\/[^']+|\/[^']+)'/,
+		cause: "The project has no {1}: {line}",
+		fix: "Commit that folder (for a git submodule, give actions/checkout `submodules: true`), or correct its path, which counts from the project's top.",
+		example: "ERROR: Invalid requirement: './libs/billing' (from line 2 of r.txt)"
+	},
+	{
+		id: "pip-no-project",
+		pattern: /does not appear to be a Python project|Directory '[^']+' is not installable/,
+		fix: "pip can install only a folder with a pyproject.toml or setup.py: add one, or take this line out of the requirements. For the project itself no such line is needed: a release has all of its files.",
+		example: "ERROR: Directory './emptyd' is not installable. Neither 'setup.py' nor 'pyproject.toml' found."
+	},
+	{
+		id: "pip-hash",
+		pattern: /THESE PACKAGES DO NOT MATCH THE HASHES/,
+		anywhere: "always",
+		fix: "pip names the package in the log: it differs from its hash in the requirements. Make the lock file again, and see which index it came from.",
+		example: "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the package versions, please update the hashes."
+	},
+	{
+		id: "pip-conflict",
+		pattern: /ERROR: Cannot install .+ because these package versions have conflicting dependencies/,
+		anywhere: "always",
+		fix: "Change one of the pinned versions in the requirements, so that they fit together.",
+		example: "ERROR: Cannot install a==1 and b==1 because these package versions have conflicting dependencies."
+	},
+	{
+		id: "pip-header",
+		pattern: /fatal error: (\S+\.h\w*): No such file or directory/,
+		anywhere: "first",
+		fix: "The package is compiled and needs {1}: install the -dev package that has it in a step before this one, or pin a version that has a wheel.",
+		example: "c.c:1:10: fatal error: nope.h: No such file or directory"
+	},
+	{
+		id: "pip-config-program",
+		pattern: /(pg_config|mysql_config|pkg-config)\b.*(?:not found|is required)/,
+		anywhere: "first",
+		fix: "The package is compiled and needs {1}: depend on a wheel (psycopg[binary] or psycopg2-binary for PostgreSQL), or install its -dev package in a step before this one.",
+		example: "RuntimeError: pg_config executable not found"
+	},
+	{
+		id: "pip-python",
+		pattern: /requires a different Python: (\S+) not in/,
+		fix: "The package is not for Python {1}: pin a version that is, or change `python.version` in cutover.yml, which hosts and setup-python must have.",
+		example: "ERROR: Package 'delta' requires a different Python: 3.11.2 not in '>=3.99'"
+	},
+	{
+		id: "pip-platform",
+		pattern: /ERROR: (\S+) is not a supported wheel on this platform/,
+		fix: "{1} is for another system or Python: name the package instead of the file, or a wheel that fits.",
+		example: "ERROR: epsilon-1-cp27-cp27m-win32.whl is not a supported wheel on this platform."
+	},
+	{
+		id: "pip-no-file",
+		pattern: /Could not open requirements file: .*'([^']+)'/,
+		fix: "The project has no {1}: correct `python.requirements` in cutover.yml, or the `-r` line that names it.",
+		example: "ERROR: Could not open requirements file: [Errno 2] No such file or directory: 'nope.txt'"
+	},
+	{
+		id: "pip-git-unreachable",
+		pattern: /fatal: unable to access '([^']+)'|ssh: connect to host (\S+) port/,
+		anywhere: "always",
+		fix: "This machine does not reach {1}: check the address, a proxy and a firewall.",
+		example: "fatal: unable to access 'https://127.0.0.1:9/acme/x.git/': Failed to connect to 127.0.0.1 port 9 after 0 ms: Couldn't connect to server"
+	},
+	{
+		id: "pip-compiler",
+		pattern: /error: command '(\S+)' failed|unable to execute '(\S+)'|Failed building wheel for (\S+)/,
+		anywhere: "always",
+		fix: "The package has no wheel for this Python and is compiled: install a compiler and its headers in a step before this one, or pin a version that has a wheel.",
+		example: "error: command 'gcc' failed: No such file or directory"
+	},
+	{
+		id: "pip-git",
+		pattern: /could not read Username for '([^']+)'|Permission denied \(publickey\)/,
+		anywhere: "always",
+		fix: "Git cannot log in there: give the workflow a token for that repository, or depend on a released package.",
+		example: "fatal: could not read Username for 'https://github.com': terminal prompts disabled"
+	},
+	{
+		id: "pip-no-match",
+		pattern: /ERROR: No matching distribution found for (.+)/,
+		fix: "Correct the name or the version of {1} in the requirements. It may have no wheel for this Python or system. If it lies on an index of your own, give `--index-url` in `pip-arguments`.",
+		example: "ERROR: No matching distribution found for nosuchpkg-x==1"
+	},
+	{
+		id: "pip-requirement",
+		pattern: /ERROR: Invalid requirement: (.+)/,
+		fix: "Correct that line of the requirements.",
+		example: "ERROR: Invalid requirement: 'foo bar' (from line 1 of r3)"
 	}
 ];
 // shared/causes/server-hints.ts
 const own = "the release's directory, its user and its log are set already.";
-/** Of gunicorn, uvicorn, uWSGI, hypercorn, waitress and Celery. */
+/** Of gunicorn, uvicorn, uWSGI, hypercorn, waitress, Tornado and Celery. */
 const serverHints = [
 	{
 		id: "gunicorn-chdir",
@@ -46762,6 +47439,35 @@ const serverHints = [
 		cause: "Its worker ended by itself with exit code 3 and printed nothing",
 		fix: "Look for `os._exit`, `sys.exit` or a crash in C code in what the app imports: `python -c 'import MODULE'` in the project shows it.",
 		example: "[2026-11-26 21:43:33 +0000] [25732] [INFO] Reason: Worker failed to boot."
+	},
+	{
+		id: "running-loop",
+		pattern: /asyncio\.run\(\) cannot be called from a running event loop|This event loop is already running/,
+		cause: "The server imports the application inside its event loop: {line}",
+		fix: "Move what {place} does into the application's start-up handler (its `lifespan`), which may `await` it.",
+		example: "RuntimeError: asyncio.run() cannot be called from a running event loop"
+	},
+	{
+		id: "no-loop",
+		pattern: /There is no current event loop in thread|no running event loop/,
+		cause: "Code of asyncio runs in a thread that has no event loop: {line}",
+		fix: "Call it by `asyncio.run(...)` there, or make the application ASGI and set `server.kind: uvicorn`.",
+		example: "RuntimeError: There is no current event loop in thread 'ThreadPoolExecutor-0_0'."
+	},
+	{
+		id: "startup-waits",
+		pattern: /Waiting for application startup\.$/,
+		anywhere: "if silent",
+		without: /Application startup complete|Application startup failed/,
+		cause: "The start-up handler of the application has not ended",
+		fix: "It runs before the server listens. Find what it waits for: a database, another service, a loop without an end. A loop belongs into a task of its own: `asyncio.create_task()`.",
+		example: "INFO:     Waiting for application startup."
+	},
+	{
+		id: "tornado-option",
+		pattern: /Unrecognized command line option: '([\w-]+)'/,
+		fix: "Tornado takes only options that are defined before parse_command_line(): write `define(\"{1}\")` there, or take --{1} out of the command.",
+		example: "Error: Unrecognized command line option: 'port'"
 	}
 ];
 // shared/causes/system-hints.ts
@@ -46805,6 +47511,18 @@ const systemHints = [
 		pattern: /partially initialized module '([^']+)'/,
 		fix: "{1} and another module import each other: move one of the imports into the function that needs it.",
 		example: "ImportError: cannot import name 'y' from partially initialized module 'a' (most likely due to a circular import)"
+	},
+	{
+		id: "relative-import",
+		pattern: /attempted relative import (?:with no known parent package|beyond top-level package)/,
+		fix: "{place} imports from its own package, and was started as a module without one: name it with its package (`app: shop.web:app`, `python -m shop.web`), or import without the dot.",
+		example: "ImportError: attempted relative import with no known parent package"
+	},
+	{
+		id: "module-attribute",
+		pattern: /^AttributeError: module '([\w.]+)' has no attribute '\w+'/,
+		fix: "If the project has its own file {1}.py, that hides the real {1}: rename it. Otherwise the installed version of {1}, or of Python if {1} is part of it, has no such name: pin the one that has, or upgrade what uses it at {place}.",
+		example: "AttributeError: module 'secrets' has no attribute 'token_urlsafe'"
 	},
 	{
 		id: "glibc-too-new",
@@ -46872,6 +47590,13 @@ const systemHints = [
 		example: "ERROR:    [Errno 13] error while attempting to bind on address ('127.0.0.1', 80): permission denied"
 	},
 	{
+		id: "no-such-address",
+		pattern: /(?:Cannot|can't) assign requested address/i,
+		cause: "The app wants to listen on an address that this machine does not have: {line}",
+		fix: "Let it listen where `{socket}` or `{port}` of `server.command` says, with 127.0.0.1 as the host.",
+		example: "OSError: [Errno 99] Cannot assign requested address"
+	},
+	{
 		id: "no-such-script",
 		pattern: /can't open file '([^']+)'/,
 		fix: "The release has no such file: commit it, see `exclude` in cutover.yml, or correct the command. Its path counts from the project's top.",
@@ -46898,8 +47623,21 @@ const systemHints = [
 		example: "start.sh: line 3: syntax error: unexpected end of file"
 	}
 ];
-/** Of shells, pip, git and npm. */
+/** Of shells, make, git and npm. */
 const toolHints = [
+	{
+		id: "env-interpreter",
+		pattern: /\benv: ['‘"]?([\w.+-]+)['’"]?: No such file or directory/,
+		cause: "The first line of the script names {1}, which is not there: {line}",
+		fix: "Write `#!/usr/bin/env python3`, or another program that is there, into its first line, or install {1}.",
+		example: "/usr/bin/env: ‘python2’: No such file or directory"
+	},
+	{
+		id: "make-target",
+		pattern: /\*\*\* No rule to make target '([^']+)'/,
+		fix: "The Makefile where the command runs, the project's top, has no target {1}, or lacks a file that it needs: correct the command, or name the folder: `make -C FOLDER {1}`.",
+		example: "make: *** No rule to make target 'assets'.  Stop."
+	},
 	{
 		id: "windows-line-ends",
 		pattern: /\^M: bad interpreter|\$'\\r': command not found|has Windows line ends/,
@@ -46953,85 +47691,6 @@ const toolHints = [
 		example: "gunicorn: error: unrecognized arguments: --nope"
 	},
 	{
-		id: "pip-hash",
-		pattern: /THESE PACKAGES DO NOT MATCH THE HASHES/,
-		anywhere: "always",
-		fix: "pip names the package in the log: it differs from its hash in the requirements. Make the lock file again, and see which index it came from.",
-		example: "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the package versions, please update the hashes."
-	},
-	{
-		id: "pip-conflict",
-		pattern: /ERROR: Cannot install .+ because these package versions have conflicting dependencies/,
-		anywhere: "always",
-		fix: "Change one of the pinned versions in the requirements, so that they fit together.",
-		example: "ERROR: Cannot install a==1 and b==1 because these package versions have conflicting dependencies."
-	},
-	{
-		id: "pip-header",
-		pattern: /fatal error: (\S+\.h\w*): No such file or directory/,
-		anywhere: "first",
-		fix: "The package is compiled and needs {1}: install the -dev package that has it in a step before this one, or pin a version that has a wheel.",
-		example: "c.c:1:10: fatal error: nope.h: No such file or directory"
-	},
-	{
-		id: "pip-config-program",
-		pattern: /(pg_config|mysql_config|pkg-config)\b.*(?:not found|is required)/,
-		anywhere: "first",
-		fix: "The package is compiled and needs {1}: depend on a wheel (psycopg[binary] or psycopg2-binary for PostgreSQL), or install its -dev package in a step before this one.",
-		example: "RuntimeError: pg_config executable not found"
-	},
-	{
-		id: "pip-python",
-		pattern: /requires a different Python: (\S+) not in/,
-		fix: "The package is not for Python {1}: pin a version that is, or change `python.version` in cutover.yml, which hosts and setup-python must have.",
-		example: "ERROR: Package 'delta' requires a different Python: 3.11.2 not in '>=3.99'"
-	},
-	{
-		id: "pip-platform",
-		pattern: /ERROR: (\S+) is not a supported wheel on this platform/,
-		fix: "{1} is for another system or Python: name the package instead of the file, or a wheel that fits.",
-		example: "ERROR: epsilon-1-cp27-cp27m-win32.whl is not a supported wheel on this platform."
-	},
-	{
-		id: "pip-no-file",
-		pattern: /Could not open requirements file: .*'([^']+)'/,
-		fix: "The project has no {1}: correct `python.requirements` in cutover.yml, or the `-r` line that names it.",
-		example: "ERROR: Could not open requirements file: [Errno 2] No such file or directory: 'nope.txt'"
-	},
-	{
-		id: "pip-git-unreachable",
-		pattern: /fatal: unable to access '([^']+)'|ssh: connect to host (\S+) port/,
-		anywhere: "always",
-		fix: "This machine does not reach {1}: check the address, a proxy and a firewall.",
-		example: "fatal: unable to access 'https://127.0.0.1:9/acme/x.git/': Failed to connect to 127.0.0.1 port 9 after 0 ms: Couldn't connect to server"
-	},
-	{
-		id: "pip-compiler",
-		pattern: /error: command '(\S+)' failed|unable to execute '(\S+)'|Failed building wheel for (\S+)/,
-		anywhere: "always",
-		fix: "The package has no wheel for this Python and is compiled: install a compiler and its headers in a step before this one, or pin a version that has a wheel.",
-		example: "error: command 'gcc' failed: No such file or directory"
-	},
-	{
-		id: "pip-git",
-		pattern: /could not read Username for '([^']+)'|Permission denied \(publickey\)/,
-		anywhere: "always",
-		fix: "Git cannot log in there: give the workflow a token for that repository, or depend on a released package.",
-		example: "fatal: could not read Username for 'https://github.com': terminal prompts disabled"
-	},
-	{
-		id: "pip-no-match",
-		pattern: /ERROR: No matching distribution found for (.+)/,
-		fix: "Correct the name or the version of {1} in the requirements. It may have no wheel for this Python or system. If it lies on an index of your own, give `--index-url` in `pip-arguments`.",
-		example: "ERROR: No matching distribution found for nosuchpkg-x==1"
-	},
-	{
-		id: "pip-requirement",
-		pattern: /ERROR: Invalid requirement: (.+)/,
-		fix: "Correct that line of the requirements.",
-		example: "ERROR: Invalid requirement: 'foo bar' (from line 1 of r3)"
-	},
-	{
 		id: "npm-script",
 		pattern: /npm (?:ERR!|error) Missing script: "?([\w:-]+)"?/,
 		anywhere: "always",
@@ -47070,6 +47729,7 @@ const toolHints = [
 const write = "Write in $CUTOVER_SHARED, which outlives releases, or link the file with `shared:` and `path:` in cutover.yml.";
 const network = "The machine cannot reach that address: check the name, its DNS, a firewall and a proxy.";
 const asgi = "This is an ASGI application: set `server.kind: uvicorn` in cutover.yml.";
+const elsewhere$1 = "The command runs in the workflow, which has no such service: let the settings connect only when they need it, or start the service in the job (`services:`).";
 const variable = "Set it on the host with `cutover env set {app} {1}`, or in `env` of cutover.yml if it is no secret.";
 const runnerVariable = "Give the settings a default for it, or set it in `env` of this step: the command runs in the workflow.";
 /**
@@ -47154,6 +47814,13 @@ const pythonHints = [
 		example: "The module nomod was not found."
 	},
 	{
+		id: "removed-name",
+		pattern: /cannot import name '(\w+)' from '([\w.]+)' \(\S*\/lib\/python3\.\d+\/(?!(?:site|dist)-packages\/)\S+\)/,
+		cause: "This version of Python has no {1} in its module {2}: {line}",
+		fix: "Upgrade the package that imports {1}, or set an older `python.version`. In your own code use what has replaced it: `Mapping` and the like, for example, are in collections.abc.",
+		example: "ImportError: cannot import name 'Mapping' from 'collections' (/usr/lib/python3.11/collections/__init__.py)"
+	},
+	{
 		id: "name-in-module",
 		pattern: /ImportError: cannot import name '\w+' from '([\w.]+)'/,
 		fix: "The installed version of {1} has no such name: pin the version in the requirements that the project was written for.",
@@ -47196,7 +47863,7 @@ const pythonHints = [
 	},
 	{
 		id: "missing-extra",
-		pattern: /"?\b([\w.-]+)"? (?:to be|must be) installed/,
+		pattern: /(?<![\w.-])([\w.-]+)"? (?:to be|must be) installed/,
 		fix: "Add {1} to the requirements.",
 		runnerFix: "Add {1} to the requirements, and install them in a step before this one.",
 		example: "RuntimeError: Form data requires \"python-multipart\" to be installed."
@@ -47204,7 +47871,7 @@ const pythonHints = [
 	{
 		id: "missing-module",
 		pattern: /^(?:ModuleNotFoundError: |ImportError: )?.*No module named '?([\w.]+)'?/,
-		fix: "Add {package} to the requirements. If {1} is the project's own, correct its name, or see `exclude` in cutover.yml.",
+		fix: "Add {package} to the requirements. If {1} is the project's own, correct its name, or see `exclude` in cutover.yml; if it lies in a folder such as src/, write `PYTHONPATH: src` into `env` there.",
 		runnerFix: "Install the project's requirements in a step before this one: the command runs in the workflow. If {1} is the project's own, correct its name.",
 		example: "ModuleNotFoundError: No module named 'stripe'"
 	},
@@ -47253,7 +47920,7 @@ const pythonHints = [
 		id: "asgi-server-for-wsgi",
 		pattern: /missing 1 required positional argument: '(?:start_response|s|start)'|takes 2 positional arguments but 3 were given/,
 		cause: "The server speaks ASGI, and the application is WSGI: {line}",
-		fix: "Set `server.kind: gunicorn` in cutover.yml.",
+		fix: "Set `server.kind: gunicorn` in cutover.yml. If it is that, take `worker_class` (UvicornWorker) out of gunicorn.conf.py.",
 		example: "TypeError: application() missing 1 required positional argument: 's'"
 	},
 	{
@@ -47287,12 +47954,14 @@ const pythonHints = [
 		id: "name-resolution",
 		pattern: /Name or service not known|Temporary failure in name resolution|Could not resolve host/,
 		fix: network,
+		runnerFix: elsewhere$1,
 		example: "URLError: <urlopen error [Errno -2] Name or service not known>"
 	},
 	{
 		id: "connection-refused",
 		pattern: /Connection refused/,
 		fix: "Nothing listens at that address: start that service, or correct the address in the app's environment (`cutover env list {app}`).",
+		runnerFix: elsewhere$1,
 		example: "URLError: <urlopen error [Errno 111] Connection refused>"
 	},
 	{
@@ -47317,6 +47986,7 @@ const hints = [
 	...frameworkHints,
 	...serverHints,
 	...pythonHints,
+	...pipHints,
 	...toolHints
 ];
 // shared/causes/packages.ts
@@ -47470,7 +48140,7 @@ function findCause(output, options) {
 	const byLine = (wanted) => anywhere(lines, raised, wanted, options);
 	const first = byLine("first");
 	if (first !== void 0) return first;
-	const found = said === void 0 ? void 0 : hints.find((each) => each.pattern.test(said));
+	const found = said === void 0 ? void 0 : hints.find((each) => each.pattern.test(said) && fits(each, lines));
 	if (found !== void 0 && said !== void 0) return explained$1(said, found, raised, options);
 	const told = byLine("always");
 	if (told !== void 0) return told;
@@ -47484,10 +48154,14 @@ function findCause(output, options) {
 /** A hint whose line is not the last one. */
 function anywhere(lines, raised, wanted, options) {
 	for (const hint of hints) {
-		if (hint.anywhere !== wanted) continue;
+		if (hint.anywhere !== wanted || !fits(hint, lines)) continue;
 		const line = lines.findLast((each) => hint.pattern.test(each));
 		if (line !== void 0) return explained$1(withoutPrefix(line), hint, raised, options);
 	}
+}
+function fits({ with: needed, without }, lines) {
+	const has = (pattern) => lines.some((line) => pattern.test(line));
+	return (needed === void 0 || has(needed)) && (without === void 0 || !has(without));
 }
 /** The last line that says what went wrong. pip says it first and what follows from it later, so its first ERROR counts. */
 function plainLine(lines, lastLine) {
@@ -47500,9 +48174,10 @@ function withoutPrefix(line) {
 }
 function explained$1(said, hint, raised, { app, where }) {
 	const [, ...groups] = hint.pattern.exec(said) ?? [];
-	const group = groups.find((each) => each !== void 0) ?? "";
+	const [group = "", next = ""] = groups.filter((each) => each !== void 0);
 	const values = {
 		"{1}": group,
+		"{2}": next,
 		"{app}": app,
 		"{line}": withFrame(said, raised),
 		"{package}": packageOf(group),
@@ -47704,11 +48379,7 @@ async function readConfig(directory, name, onDetected = () => {}) {
 	} catch (cause) {
 		const { code } = cause;
 		if (code !== "ENOENT" && code !== "ENOTDIR") throw unreadable(name, cause);
-		throw new CutoverError("config_not_found", `There is no ${name} in ${directory}.`, {
-			unchanged: "Nothing was sent.",
-			fix: "Check the inputs working-directory and config, and that actions/checkout ran before this step. If the project's files show its server, a file with `app` alone is enough.",
-			cause
-		});
+		throw notFound(directory, name, cause);
 	}
 	let detection;
 	let python = [];
@@ -47731,6 +48402,36 @@ async function readConfig(directory, name, onDetected = () => {}) {
 	}
 	if (read.kind === "invalid" && read.faults.length === 1 && detection?.found === false) throw kindUnknown(name, detection);
 	throw yamlRefusal(read.kind === "invalid" ? "config_invalid" : "config_not_yaml", name, read.faults);
+}
+function notFound(directory, name, cause) {
+	const unchanged = "Nothing was sent.";
+	if (!existsSync(directory)) return new CutoverError("config_not_found", `There is no folder ${directory}, so no ${name} in it.`, {
+		unchanged,
+		fix: "Correct the input working-directory: it counts from the repository's top. See that actions/checkout ran before this step.",
+		cause
+	});
+	const other = elsewhere(directory, name);
+	return new CutoverError("config_not_found", `There is no ${name} in ${directory}.${other === void 0 ? "" : ` ${other.file} is there.`}`, {
+		unchanged,
+		fix: other?.fix ?? "Check the inputs working-directory and config, and that actions/checkout ran before this step. If the project's files show its server, a file with `app` alone is enough.",
+		cause
+	});
+}
+/** A file that is probably meant: with another ending, or in a folder. */
+function elsewhere(directory, name) {
+	const entries = readdirSync(directory, { withFileTypes: true });
+	const stem = name.replace(/\.ya?ml$/, "");
+	const ending = entries.find((entry) => entry.isFile() && /\.ya?ml$/.test(entry.name) && entry.name.startsWith(`${stem}.y`));
+	if (ending !== void 0) return {
+		file: ending.name,
+		fix: `Rename it to ${name}, or write \`config: ${ending.name}\` below \`with\` of this step.`
+	};
+	const folder = entries.find((entry) => entry.isDirectory() && existsSync(join(directory, entry.name, name)));
+	if (folder === void 0) return void 0;
+	return {
+		file: `${folder.name}/${name}`,
+		fix: `If that is the project, write \`working-directory: ${folder.name}\` below \`with\` of this step.`
+	};
 }
 /** A fault of cutover.yml that shows only when it is compared with the project. */
 function configFault(key, message, fix) {
@@ -49448,7 +50149,7 @@ async function vendorWheels(config, context) {
 }
 async function runPip(config, context, { python, run, into }) {
 	const { directory, env, exec, onLine, signal, pipArguments } = context;
-	const { ok, how, output } = await exec({
+	const command = {
 		argv: [...pipCommand(python, config.python.version ?? python.version, run.wanted, into), ...pipArguments],
 		cwd: directory,
 		env: {
@@ -49459,9 +50160,11 @@ async function runPip(config, context, { python, run, into }) {
 		},
 		onLine,
 		signal
-	});
+	};
+	const { ok, how, output } = await exec(command);
 	if (ok) return;
-	const cause = findCause(output, {
+	const said = `${output}${/\(from versions: none\)/.test(output) ? await refusedIndexes(command, exec, join(into, "pip.log")) : ""}`;
+	const cause = findCause(said, {
 		app: config.app,
 		where: "runner",
 		projectFile: fileBelow(directory),
@@ -49473,10 +50176,29 @@ async function runPip(config, context, { python, run, into }) {
 		fix: /No module named pip/.test(output) ? "Put actions/setup-python before this step: this runner's python3 has no pip." : cause?.fix ?? "Read pip's message. For an index or a folder of your own, give --index-url or --find-links in pip-arguments.",
 		evidence: [{
 			source: "pip",
-			text: output
+			text: said
 		}]
 	});
 }
+/**
+* An index that refuses a job looks to pip like one without the package: only a log of its own tells them apart, without
+* passwords. With such a log pip no longer shows what builds print, so it is asked a second time.
+*/
+async function refusedIndexes(command, exec, log) {
+	await exec({
+		...command,
+		env: {
+			...command.env,
+			PIP_LOG: log
+		},
+		onLine: () => void 0
+	});
+	if (!existsSync(log)) return "";
+	const lines = readFileSync(log, "utf8").matchAll(/^\S+ +(Could not fetch URL \S+: 40[137] Client Error: .+)$/gm);
+	rmSync(log);
+	return [...new Set([...lines].map(([, line]) => `${line}\n`))].slice(-maxRefused).join("");
+}
+const maxRefused = 5;
 /**
 * The time of the files in a wheel that is built here, in seconds: the earliest that a wheel can hold. With the times of a
 * fresh checkout the same source code would give other bytes each time, and each host would build its environment again.
@@ -54535,11 +55257,19 @@ async function importPrivateKey(pem) {
 			publicLine: publicLineOf(publicJwk)
 		};
 	} catch {
-		throw new CutoverError("signing_key_invalid", "The signing key is not an Ed25519 private key in PEM.", {
+		throw new CutoverError("signing_key_invalid", `The signing key is not an Ed25519 private key in PEM${whatItIs(pem.trim())}.`, {
 			unchanged: "Nothing was sent.",
-			fix: "Make one with `cutover keygen` and store the whole file, with its BEGIN and END lines, as the secret."
+			fix: `Make one with \`cutover keygen\`, or, if you have one, store the whole file that \`cutover keygen\` wrote, with its BEGIN and END lines, as the secret.`
 		});
 	}
+}
+/** What people store in its place. Nothing of the text itself is told. */
+function whatItIs(text) {
+	if (/^(?:ed25519:|ssh-|-----BEGIN PUBLIC KEY)/.test(text)) return ": it is the public half, which the hosts get (`cutover app add --key`)";
+	if (/^-----BEGIN [A-Z ]*PRIVATE KEY-----\\n/.test(text)) return ": its line breaks are written as \\n, and must be line breaks";
+	const kind = /^-----BEGIN ((?:OPENSSH|RSA|EC|ENCRYPTED) PRIVATE KEY|CERTIFICATE)-----/.exec(text)?.[1];
+	if (kind !== void 0) return `: it is of another kind (${kind})`;
+	return /^-----BEGIN PRIVATE KEY-----/.test(text) ? ": a part of it is missing, or it is no Ed25519 key" : ", which has BEGIN and END lines";
 }
 /** A token for one call. `audience` is the text of `formatAudience`; `now` in milliseconds. */
 async function signToken(signer, audience, claims, now = Date.now()) {
@@ -54606,6 +55336,13 @@ function signerOf(claims) {
 const nothingChanged = "Nothing was changed on this host by this call.";
 const name = ({ host }) => host.replace(/:\d+$/, "");
 const port = ({ host }) => /:(\d+)$/.exec(host)?.[1] ?? "443";
+/** As Node tells them: `altnames: DNS:a.example.com, DNS:b.example.com`, and of an address `list: 10.0.0.1, 10.0.0.2`. */
+const namesIn = ({ message }) => {
+	const [, list = ""] = /(?:altnames: (?=DNS:|IP Address:)|list: )(\S+(?:, \S+)*)/.exec(message) ?? [];
+	const names = list.split(", ").flatMap((each) => each.replace(/^(?:DNS|IP Address):/, "") || []);
+	if (names.length === 0) return "other names";
+	return names.slice(0, 5).join(", ") + (names.length > 5 ? ` and ${names.length - 5} more` : "");
+};
 const ownAuthority = "set NODE_EXTRA_CA_CERTS in `env` of the job to a file with the certificate of your own authority, or give the agent one of a public authority (`tls` in /etc/cutover/agent.yml)";
 /** The first whose pattern matches code and message. */
 const faults = [
@@ -54623,8 +55360,8 @@ const faults = [
 		fix: () => "Look at `date` on both machines, and at the certificate's dates."
 	}],
 	[/ERR_TLS_CERT_ALTNAME_INVALID/, {
-		message: (fault) => `The certificate at ${fault.host} is for other names than ${name(fault)}.`,
-		fix: (fault) => `Write one of its names into hosts, or give the agent a certificate for ${name(fault)}.`
+		message: (fault) => `The certificate at ${fault.host} is for ${namesIn(fault)}, and not for ${name(fault)}.`,
+		fix: (fault) => `Write such a name into hosts, or give the agent a certificate for ${name(fault)}.`
 	}],
 	[/SELF_SIGNED|UNABLE_TO_|CERT_(?!HAS|NOT)/, {
 		message: ({ host, code }) => `This runner does not know who signed the certificate of ${host} (${code}).`,
@@ -54645,6 +55382,10 @@ const faults = [
 	[/tunneling socket could not be established/, {
 		message: ({ host, message }) => `The proxy of this runner makes no connection to ${host}: ${/statusCode=\d+/.exec(message)?.[0] ?? message}.`,
 		fix: (fault) => `Let the proxy of https_proxy pass connections to port ${port(fault)}, or name ${name(fault)} in no_proxy.`
+	}],
+	[/ETIMEDOUT nothing came/, {
+		message: ({ host, message }) => `What answers at ${host} takes the connection and says nothing: ${message}.`,
+		fix: () => "Check the port in hosts: the agent listens on 7070, unless `listen` in /etc/cutover/agent.yml names another one. If that is the agent, `journalctl -u cutover-agent` on the host says what it does."
 	}],
 	[/ECONNREFUSED/, {
 		message: ({ host, message }) => `No agent answers at ${host}: ${message}.`,
@@ -57141,6 +57882,8 @@ function uploadHeaders({ leaseSecret, allowOlder, firstHost }) {
 	};
 }
 // action/client/agent-client.ts
+/** An agent needs no time to say that it is there; what listens there instead may say nothing for ever. */
+const healthMs = 5e3;
 /** One agent, at the address that the workflow gave. Every method throws CutoverError. */
 var AgentClient = class {
 	/** The authority of the address: the host in a token's audience, and the name in the log. */
@@ -57164,9 +57907,11 @@ var AgentClient = class {
 			repeat: isPassing$1
 		}, async () => {
 			try {
+				const idleMs = Math.min(this.#timing.answerMs, healthMs);
 				return await this.#text({
 					method: calls$1.health.method,
 					path: calls$1.health.path,
+					idleMs,
 					signal
 				});
 			} catch (thrown) {

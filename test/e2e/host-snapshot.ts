@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { type BigIntStats, lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AppState } from "../../agent/deploy/state.ts";
@@ -70,8 +70,11 @@ function describeTree(root: string): Record<string, string> {
     for (const name of readdirSync(directory).sort()) {
       if (kept.has(name)) continue;
       const path = join(directory, name);
-      found[relative(root, path)] = describe(path);
-      if (lstatSync(path).isDirectory()) walk(path);
+      const status = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+      // A file that was being written has its own name by now.
+      if (status === undefined) continue;
+      found[relative(root, path)] = describe(path, status);
+      if (status.isDirectory()) walk(path);
     }
   };
   walk(root);
@@ -82,8 +85,7 @@ function describeTree(root: string): Record<string, string> {
  * A file's change time tells of every touch, also of one that puts the same bytes back. A release that came and went has
  * touched the names of the files that it shared, and not their content.
  */
-function describe(path: string): string {
-  const status = lstatSync(path, { bigint: true });
+function describe(path: string, status: BigIntStats): string {
   const access = `${(status.mode & 0o7777n).toString(8)} ${status.uid}:${status.gid}`;
   if (status.isDirectory()) return `directory ${access}`;
   const touched = `${status.ino} ${status.nlink > 1n ? status.mtimeNs : status.ctimeNs}`;

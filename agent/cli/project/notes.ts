@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, lstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import ignore from "ignore";
 import type { Django } from "../../../shared/detect/django.ts";
@@ -57,10 +57,23 @@ function ignored(project: Project): (path: string) => boolean {
   return (path) => rules.ignores(path);
 }
 
+/** What has such a name may also be a pipe, which would hold up whoever opens it, or a link to nothing. */
 function isDatabase(file: string): boolean {
+  if (lstatSync(file, { throwIfNoEntry: false })?.isFile() !== true) return false;
+  try {
+    return beginningOf(file) === "SQLite format 3\0";
+  } catch {
+    return false;
+  }
+}
+
+function beginningOf(file: string): string {
   const opened = openSync(file, "r");
-  const head = Buffer.alloc(16);
-  readSync(opened, head, 0, 16, 0);
-  closeSync(opened);
-  return head.toString("latin1") === "SQLite format 3\0";
+  try {
+    const head = Buffer.alloc(16);
+    readSync(opened, head, 0, 16, 0);
+    return head.toString("latin1");
+  } finally {
+    closeSync(opened);
+  }
 }

@@ -1,23 +1,17 @@
 /** What a page names that a browser gets next. The page is untrusted text, of which only the beginning is known. */
 
-/** Style sheets and scripts decide whether a page is usable; a picture that is missing is seen in its place. */
-const named = /<(?:link\b[^>]*\brel=["']?stylesheet\b[^>]*|script\b[^>]*\bsrc=[^>]*)>/gi;
-const address = /\b(?:href|src)=(?:"([^"]*)"|'([^']*)'|([^\s>]+))/i;
-/** A comment may hold what was there once. */
-const comment = /<!--[\s\S]*?-->/g;
+/** The page is untrusted: each pattern reads each character of it once, however often a tag is opened. */
+const tags = /<(link|script|meta)\b([^<>]*)>/gi;
+const attributes = /(?<![\w-])([\w-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'<>]+))/g;
 
 /** So many are asked for. */
 const most = 4;
 
-/** The addresses of a page's style sheets and scripts, the first ones. */
+/** The addresses of a page's style sheets and scripts, the first ones: without them it is there, and nobody can use it. */
 export function pageFiles(page: string, base: URL): URL[] {
-  const tags = page.replace(comment, "").match(named) ?? [];
-  const files = tags.flatMap((tag) => {
-    const found = address.exec(tag);
-    const file = found
-      ?.slice(1)
-      .find((each) => each !== undefined)
-      ?.replaceAll("&amp;", "&");
+  const files = tagsOf(page).flatMap(({ name, value }) => {
+    const isStyle = name === "link" && value.get("rel")?.toLowerCase().split(/\s+/).includes("stylesheet") === true;
+    const file = isStyle ? value.get("href") : name === "script" ? value.get("src") : undefined;
     return file !== undefined && URL.canParse(file, base.href) ? [new URL(file, base.href)] : [];
   });
   const web = files.filter(({ protocol }) => protocol === "http:" || protocol === "https:");
@@ -26,9 +20,35 @@ export function pageFiles(page: string, base: URL): URL[] {
 
 /** Where a page sends its visitors by itself (`<meta http-equiv="refresh" content="0; url=...">`), if it does. */
 export function refreshTarget(page: string, base: URL): URL | undefined {
-  const [tag] = /<meta\b[^>]*http-equiv=["']?refresh\b[^>]*>/i.exec(page.replace(comment, "")) ?? [];
-  const [, target] = /\burl=["']?([^"'>\s]+)/i.exec(tag ?? "") ?? [];
+  const refresh = tagsOf(page).find(
+    ({ name, value }) => name === "meta" && value.get("http-equiv")?.toLowerCase() === "refresh",
+  );
+  const [, target] = /^[^;,]*[;,]\s*(?:url\s*=\s*)?["']?([^"'\s]+)/i.exec(refresh?.value.get("content") ?? "") ?? [];
   return target !== undefined && URL.canParse(target, base.href) ? new URL(target, base.href) : undefined;
+}
+
+interface Tag {
+  name: string;
+  /** By name, in small letters. */
+  value: ReadonlyMap<string, string>;
+}
+
+function tagsOf(page: string): Tag[] {
+  return [...withoutComments(page).matchAll(tags)].map(([, name = "", text = ""]) => ({
+    name: name.toLowerCase(),
+    value: new Map(
+      [...text.matchAll(attributes)].map(([, key = "", double, single, bare]) => [
+        key.toLowerCase(),
+        (double ?? single ?? bare ?? "").replaceAll("&amp;", "&"),
+      ]),
+    ),
+  }));
+}
+
+/** A comment may hold what was there once. One that does not end holds all the rest, as in a browser. */
+function withoutComments(page: string): string {
+  const [before = "", ...rest] = page.split("<!--");
+  return [before, ...rest.map((part) => part.split("-->").slice(1).join("-->"))].join("");
 }
 
 /** For each visitor that is another machine, and never the host. */

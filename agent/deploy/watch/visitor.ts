@@ -127,14 +127,10 @@ class Visitor {
     for (let address = first; seen.size < longestChain; ) {
       seen.add(url.href);
       const answer = await this.#visit(address, url);
-      const fault = faultOf(url, answer);
+      const fault = this.#faultOf(url, answer);
       if (fault !== undefined || answer.kind !== "status") return fault;
       const next = locationOf(answer, url);
-      if (next === undefined) {
-        if (answer.status === 404 && url.pathname === "/") this.#tellOfNoPage(url);
-        else await this.#lookAtPage(url, answer.body);
-        return undefined;
-      }
+      if (next === undefined) return this.#arrivedAt(url, answer);
       if (this.#isOwn(next) && seen.has(next.href) && answer.cookie !== true) {
         return this.#circle(url, next, answer.status);
       }
@@ -150,6 +146,11 @@ class Visitor {
       );
     }
     return undefined;
+  }
+
+  async #arrivedAt(url: URL, { status, body }: Extract<HealthAnswer, { kind: "status" }>): Promise<undefined> {
+    if (status === 404 && url.pathname === "/") this.#tellOfNoPage(url);
+    else await this.#lookAtPage(url, body);
   }
 
   /** An app that sends all names on to one may be meant for that. */
@@ -251,6 +252,12 @@ class Visitor {
     return names.some(
       (name) => name === url.hostname || (name.startsWith("*.") && url.hostname.endsWith(name.slice(1))),
     );
+  }
+
+  /** Nobody knows whether a site without a name is meant by another one: what its app says to that is no fault. */
+  #faultOf(url: URL, answer: HealthAnswer): Fault | undefined {
+    const isMeant = url.hostname === this.#site.host || this.#site.names.some((name) => name !== "_");
+    return isMeant ? faultOf(url, answer) : undefined;
   }
 
   #addressOf(url: URL): ListenAddress | undefined {

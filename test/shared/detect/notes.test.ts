@@ -1,6 +1,10 @@
-import { writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
+import { databaseNotes } from "../../../agent/cli/project/notes.ts";
+import type { Project } from "../../../shared/project.ts";
 import { TestHost } from "../../agent/cli/support.ts";
 import { directoryOf } from "./project.ts";
 import { django, flask, manage, wsgi } from "./texts.ts";
@@ -93,4 +97,14 @@ test("a database that git does not ignore is told", async () => {
     { "db.sqlite3": sqlite, "Thumbs.db": "no database at all" },
   );
   expect(ignored).not.toContain("note ");
+});
+
+test("a pipe and a link to nothing with a database's name hold nobody up", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "cutover-notes-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  execFileSync("mkfifo", [join(directory, "pipe.db")]);
+  symlinkSync("/nonexistent", join(directory, "link.sqlite3"));
+  writeFileSync(join(directory, "own.db"), sqlite);
+  const project = { read: () => undefined, paths: () => ["pipe.db", "link.sqlite3", "own.db"] } as unknown as Project;
+  expect(databaseNotes(directory, project, [])).toEqual([expect.stringContaining("own.db is there")]);
 });

@@ -13,8 +13,12 @@ const never = new AbortController().signal;
 const ok = { kind: "status", status: 200, body: "", location: undefined } as const;
 
 /** v1 is live. @param visits what a visitor of v2 gets, by `address path` */
-async function visited(visits: Record<string, Partial<HealthAnswer>>, settings: object = {}, own?: HealthAnswer) {
-  const host = new FakeHost();
+async function visited(
+  visits: Record<string, Partial<HealthAnswer>>,
+  settings: object = {},
+  own?: HealthAnswer,
+  host = new FakeHost(),
+) {
   const agent = new Deployments({ ports: host.ports, log: pino({ level: "silent" }) });
   const ended = async (accepted: Promise<Accepted>): Promise<DeploymentView> =>
     agent.settled((await accepted).deployment, 10_000, never);
@@ -136,4 +140,13 @@ test("a release that nobody sees, since the site is closed, says so", async () =
 test("a page that breaks off for visitors takes the traffic back", async () => {
   const { view } = await visited({ "80 /": { broken: true } });
   expect(view.failure?.detail).toContain("gets 200 and a page that breaks off");
+});
+
+test("what the app of a site without a name says to the name of another site is no fault", async () => {
+  const visits = { "80 /": { status: 302, location: "http://login.example.net/x" }, "80 /x": { status: 500 } };
+  const nameless = new FakeHost();
+  nameless.settings = { ...nameless.settings, domains: ["*"] };
+  expect((await visited(visits, {}, undefined, nameless)).view).toMatchObject({ outcome: "succeeded" });
+  const own = { ...visits, "80 /": { status: 302, location: "/x" } };
+  expect((await visited(own)).view).toMatchObject({ outcome: "failed" });
 });
