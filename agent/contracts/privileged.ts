@@ -193,6 +193,8 @@ export interface UpstreamServers {
   preview: string[];
   /** A write was interrupted, so nginx may have other servers than these. */
   unread: boolean;
+  /** Those of both upstreams that it certainly had before that; none unless `unread`, or from a helper of an older version. */
+  before?: string[] | undefined;
 }
 
 export interface CommandRequest {

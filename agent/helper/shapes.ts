@@ -97,7 +97,12 @@ export const commandEnvironment = z.object({
 });
 
 export const pem = z.string();
-export const servers = z.object({ main: z.array(z.string()), preview: z.array(z.string()), unread: z.boolean() });
+export const servers = z.object({
+  main: z.array(z.string()),
+  preview: z.array(z.string()),
+  unread: z.boolean(),
+  before: z.array(z.string()).optional(),
+});
 export const runs = z.array(z.string());
 export const addresses = z.array(z.string());
 export const exitCode = z.int();

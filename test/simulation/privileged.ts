@@ -21,7 +21,7 @@ import { CutoverError } from "../../shared/errors.ts";
 import { type AppDisk, socketOf } from "./disk.ts";
 import type { Effects } from "./effects.ts";
 import type { Host } from "./host.ts";
-import { isUnread, parsed, refusedMark } from "./nginx.ts";
+import { isUnread, loaded, parsed, refusedMark } from "./nginx.ts";
 import { NginxWriter } from "./nginx-writer.ts";
 import { ProgramCalls } from "./program-calls.ts";
 import { namesIn, rendered, siteText, upstreamOf } from "./site-text.ts";
@@ -296,8 +296,11 @@ export class SimPrivileged implements Privileged {
     const { nginx } = this.#host;
     return this.#effects.ask("ask.site", app, () => {
       const { upstream } = nginx.appFiles(app);
-      const servers = upstream.present === undefined ? { main: [], preview: [] } : parsed(upstream.present, app);
-      return { ...servers, unread: isUnread(upstream) };
+      const serversIn = (text: string | undefined) =>
+        text === undefined ? { main: [], preview: [] } : parsed(text, app);
+      const unread = isUnread(upstream);
+      const { main, preview } = serversIn(loaded(upstream));
+      return { ...serversIn(upstream.present), unread, ...(unread && { before: [...main, ...preview] }) };
     });
   }
 

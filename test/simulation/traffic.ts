@@ -24,7 +24,7 @@ export class SimTraffic implements Traffic {
   async route(app: string, route: Route): Promise<{ reloaded: boolean }> {
     const plans = [route.main && planned(route.main, "main"), route.preview && planned(route.preview, "preview")];
     const servers = await this.#privileged.upstreamServers(app);
-    const used = [...servers.main, ...servers.preview];
+    const used = [...servers.main, ...servers.preview, ...(servers.before ?? [])];
     const early: (() => Promise<void>)[] = [];
     const late: (() => Promise<void>)[] = [];
     for (const plan of plans) {

@@ -38,9 +38,12 @@ export class Nginx {
     return this.#queue.run(() => this.#remove(names));
   }
 
-  /** Whether nginx may have another text of a file than the present one. A write that runs has its end first. */
-  isUnread(name: string): Promise<boolean> {
-    return this.#queue.run(async () => (await this.#files.stateOf({ name, text: undefined })).unread);
+  /**
+   * Whether nginx may have another text of a file than the present one, and the last that it certainly had. A write that runs
+   * has its end first.
+   */
+  loaded(name: string): Promise<Pick<FileState, "loaded" | "unread">> {
+    return this.#queue.run(() => this.#files.stateOf({ name, text: undefined }));
   }
 
   /** Makes it open its logs again. An nginx that does not run opens them when it starts. */

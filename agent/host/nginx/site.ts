@@ -220,12 +220,13 @@ export class Sites {
   }
 
   async servers(app: string): Promise<UpstreamServers> {
-    return { ...(await this.#servers(app)), unread: await this.#nginx.isUnread(upstreamFileName(app)) };
+    const { unread, loaded = "" } = await this.#nginx.loaded(upstreamFileName(app));
+    const before = serversIn(app, loaded);
+    return { ...(await this.#servers(app)), unread, ...(unread && { before: [...before.main, ...before.preview] }) };
   }
 
-  async #servers(app: string): Promise<Omit<UpstreamServers, "unread">> {
-    const text = (await readIfExists(join(this.#settings.nginx.conf_dir, upstreamFileName(app)))) ?? "";
-    return { main: serversOf(text, mainUpstream(app)), preview: serversOf(text, previewUpstream(app)) };
+  async #servers(app: string): Promise<Pick<UpstreamServers, "main" | "preview">> {
+    return serversIn(app, (await readIfExists(join(this.#settings.nginx.conf_dir, upstreamFileName(app)))) ?? "");
   }
 
   oldWorkers(): Promise<boolean> {
@@ -268,6 +269,10 @@ export class Sites {
       fix: "Remove `gzip_static` from cutover.yml, or install an nginx that was built --with-http_gzip_static_module.",
     });
   }
+}
+
+function serversIn(app: string, text: string): Pick<UpstreamServers, "main" | "preview"> {
+  return { main: serversOf(text, mainUpstream(app)), preview: serversOf(text, previewUpstream(app)) };
 }
 
 /** The server block of `site: none` is the owner's, and may have this app's lines of requests. */

@@ -48,7 +48,8 @@ export class NginxTraffic implements Traffic {
     { keepNames }: Route,
   ): Promise<{ changed: boolean; moved: boolean }> {
     const servers = await this.#privileged.upstreamServers(app);
-    const used = [...servers.main, ...servers.preview];
+    // What an interrupted write had kept comes back if nginx refuses this one.
+    const used = [...servers.main, ...servers.preview, ...(servers.before ?? [])];
     const early: Move[] = [];
     const late: Move[] = [];
     for (const plan of [main, preview]) {

@@ -142,9 +142,9 @@ test("a crash between the write and the reload is made good by the next write of
   await nginx.write(one(answering(port, "old")));
   writeFileSync(`${file}.before`, answering(port, "old"));
   writeFileSync(file, answering(port, "new"));
-  expect(await nginx.isUnread(name)).toBe(true);
+  expect((await nginx.loaded(name)).unread).toBe(true);
   expect(await nginx.write(one(answering(port, "new")))).toEqual({ changed: true });
-  expect([await said(port), await nginx.isUnread(name)]).toEqual(["new", false]);
+  expect([await said(port), (await nginx.loaded(name)).unread]).toEqual(["new", false]);
   expect(readdirSync(confDir)).toEqual([name]);
 });
 
@@ -157,9 +157,9 @@ test("a kill on the way back to the old text leaves a mark: nginx may have read 
   const killed = new Nginx({ binary: nginxProgram(), conf, confDir, clock });
   void killed.write(one(answering(port, "old")));
   await eventually(async () => readFileSync(file, "utf8") === answering(port, "old"));
-  expect(await nginx.isUnread(name)).toBe(true);
+  expect((await nginx.loaded(name)).unread).toBe(true);
   expect(await nginx.write(one(answering(port, "old")))).toEqual({ changed: true });
-  expect([await said(port), await nginx.isUnread(name)]).toEqual(["old", false]);
+  expect([await said(port), (await nginx.loaded(name)).unread]).toEqual(["old", false]);
   expect(readdirSync(confDir)).toEqual([name]);
 });
 

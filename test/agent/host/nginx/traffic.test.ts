@@ -21,6 +21,8 @@ import { scratch } from "../scratch.ts";
 class FakeNginx implements Pick<Privileged, "writeSite" | "upstreamServers" | "oldWorkers"> {
   text = "";
   refuses = false;
+  /** What an interrupted write has kept; it comes back at a refusal. */
+  kept: string | undefined;
   /** Where the link `slots/00` led when nginx was given a new text, and all of them. */
   readonly linkAtWrite: (string | undefined)[] = [];
   linksAtWrite: (string | undefined)[] = [];
@@ -45,14 +47,20 @@ class FakeNginx implements Pick<Privileged, "writeSite" | "upstreamServers" | "o
     if (text === this.text) return { changed: false };
     this.linksAtWrite = await links.sockets(app, "slots");
     this.linkAtWrite.push(this.linksAtWrite[0]);
-    if (this.refuses) throw new Error("nginx refuses");
+    if (this.refuses) {
+      this.text = this.kept ?? this.text;
+      this.kept = undefined;
+      throw new Error("nginx refuses");
+    }
     this.text = text;
     return { changed: true };
   }
 
   async upstreamServers(app: string) {
-    const [main, preview] = [mainUpstream(app), previewUpstream(app)].map((name) => serversOf(this.text, name));
-    return { main: main ?? [], preview: preview ?? [], unread: false };
+    const serversIn = (text: string) =>
+      [mainUpstream(app), previewUpstream(app)].map((name) => serversOf(text, name)) as [string[], string[]];
+    const [main, preview] = serversIn(this.text);
+    return { main, preview, unread: this.kept !== undefined, before: serversIn(this.kept ?? "").flat() };
   }
 
   async oldWorkers(): Promise<boolean> {
@@ -165,6 +173,16 @@ test("where nginx refuses, nobody's requests have moved", async () => {
     await expect(route(main)).rejects.toThrow("nginx refuses");
     expect(await traffic.assigned("shop")).toEqual(before);
   }
+});
+
+test("n50: where nginx refuses after an interrupted removal, the site that comes back leads to its own release", async () => {
+  const { nginx, traffic, config, onSocket, share, route } = host();
+  await route({ config: config(), shares: [share("a", onSocket("a"))] });
+  nginx.kept = nginx.text;
+  nginx.text = "";
+  nginx.refuses = true;
+  await expect(route({ config: config(), shares: [share("b", onSocket("b"))] })).rejects.toThrow("nginx refuses");
+  expect(await traffic.assigned("shop")).toEqual(new Map([[onSocket("a").address, 60]]));
 });
 
 test("another protocol has links of its own, and the preview too", async () => {
