@@ -49,7 +49,9 @@ export class Host {
       behaviourOf: (file: ProgramsFile) => this.#behaviourOf(file),
       isNew: (file: ProgramsFile) => this.#isNew(file),
     };
-    this.supervisord = new Supervisord({ ...parts, ...asked });
+    // A supervisord that is restarted starts also what the agent was stopping.
+    const onSpawn = (address: string) => void this.watcher.stopped.delete(address);
+    this.supervisord = new Supervisord({ ...parts, ...asked, onSpawn });
     this.watcher = new Watcher(this);
     this.nginx = new NginxDaemon({ ...parts, onMoved: (askedFor) => this.watcher.reloaded(askedFor) });
     this.nginx.boot();

@@ -45,6 +45,8 @@ interface Parts {
   behaviourOf(file: ProgramsFile): Behaviour;
   /** Whether the launch files of a run were written a moment ago, by the wall clock. */
   isNew(file: ProgramsFile): boolean;
+  /** An instance starts, whoever asked for that. */
+  onSpawn?(address: string): void;
 }
 
 /**
@@ -204,6 +206,8 @@ export class Supervisord {
       onExit: (signalled) => this.#exited(program, instance, signalled),
     });
     program.state = "STARTING";
+    const address = file.addresses[index];
+    if (address !== undefined) this.#parts.onSpawn?.(address);
     program.spawned = timeline.elapsed;
     program.instance = instance;
     this.#later(startMs, () => {
