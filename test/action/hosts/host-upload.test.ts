@@ -142,7 +142,7 @@ describe("a host's bundle", () => {
       { refuseFiles: { status: 404, code: "request_invalid", detail: "There is no call GET /v1/x." } },
       "web: everything is sent: There is no call GET /v1/x.",
     ],
-    ["the agent is silent", { refuseFiles: "silence" }, "web: everything is sent: No agent answers at "],
+    ["the agent is silent", { refuseFiles: "silence" }, "web: everything is sent: What answers at "],
     [
       "the answer is none",
       { live: { ...one, files: [{ path: 7 }] } as never },
