@@ -165,7 +165,10 @@ function filesPart(
 }
 
 function staticEntry(settings: DjangoSettings, manage: string, read: DjangoSettings | undefined): Plan["static"] {
-  const { staticfiles, staticRoot, staticUrl = "/static/", remote, inside } = settings;
+  const { staticfiles, staticUrl = "/static/", remote, inside } = settings;
+  // On this machine Django itself says none where a condition, such as DEBUG, leaves it out.
+  const conditional = read?.conditions.STATIC_ROOT === undefined ? undefined : read.staticRoot;
+  const staticRoot = settings.staticRoot ?? conditional;
   const from = typeof staticRoot === "string" ? inside(staticRoot) : undefined;
   const url = folderUrlOf(staticUrl);
   if (!staticfiles || remote !== undefined || from === undefined || url === undefined) return undefined;
