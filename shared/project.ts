@@ -195,7 +195,8 @@ function dependencyFaults(requirements: string, project: Project): ProjectFault[
 function notInstalled(requirements: string, project: Project): ProjectFault[] {
   const own = ownMetadata(project);
   const text = project.read(parseSource(requirements).file) ?? "";
-  if (own === undefined || /^\s*(?:-e\s+|--editable[= ])?\.(?:\/|\[.*\])?\s*(?:[;#].*)?$/m.test(text)) return [];
+  if (own === undefined || /^[ \t]*(?:-e[ \t]+|--editable[= ])?\.(?:\/|\[.*\])?[ \t]*(?:[;#].*)?\r?$/m.test(text))
+    return [];
   const message = `${own.where} reads the metadata of ${own.name}, the project itself, and ${requirements} does not install that: add a line with a dot, \`.\`, to it`;
   return [warning(["python", "requirements"], message)];
 }

@@ -27794,7 +27794,7 @@ function ownName(files) {
 	const value = tomlValue(files.read("pyproject.toml") ?? "");
 	const text = [valueAt$1(value, "project", "name"), valueAt$1(value, "tool", "poetry", "name")].find((each) => typeof each === "string");
 	if (text !== void 0) return text;
-	return /^\s*name\s*=\s*["']?([\w.-]+)/m.exec(`${files.read("setup.cfg") ?? ""}\n${files.read("setup.py") ?? ""}`)?.[1];
+	return /^[ \t]*name[ \t]*=[ \t]*["']?([\w.-]+)/m.exec(`${files.read("setup.cfg") ?? ""}\n${files.read("setup.py") ?? ""}`)?.[1];
 }
 // shared/dependencies/markers.ts
 /** Wanted in every environment. */
@@ -29330,7 +29330,7 @@ function applicationsIn(modules, files) {
 }
 /** Dash's pages are often laid out in another file, which imports the application and its server: that file makes it whole. */
 function withLayout(application, modules, files) {
-	const lays = (file) => /^\s*\w+\.layout\s*=/m.test(files.read(file) ?? "");
+	const lays = (file) => /^[ \t]*\w+\.layout[ \t]*=/m.test(files.read(file) ?? "");
 	const module = modules.module(application.file);
 	if (!Object.values(module?.imports ?? {}).some((name) => /^dash(?:\.|$)|^dash_extensions/.test(name)) || lays(application.file)) return application;
 	for (const [file, other] of Object.entries(modules.scan.modules)) {
@@ -37890,12 +37890,9 @@ function unusedSettings(used = "", path, { files, modules }) {
 	const chosen = modules.locate(used, [path])?.file;
 	if (chosen === void 0 || forProduction.test(chosen)) return {};
 	const base = path === "" ? "" : `${path}/`;
-	const text = files.read(chosen) ?? "";
-	const file = (files.paths?.() ?? []).find((each) => {
-		const stem = each.slice(each.lastIndexOf("/") + 1, -3);
-		const isReached = new RegExp(`\\b${stem}\\b`).test(text);
-		return each.startsWith(base) && forProduction.test(each) && hasApps(modules, each) && !isReached;
-	});
+	const words = new Set((files.read(chosen) ?? "").match(/\w+/g));
+	const isReached = (each) => words.has(each.slice(each.lastIndexOf("/") + 1, -3));
+	const file = (files.paths?.() ?? []).find((each) => each.startsWith(base) && forProduction.test(each) && hasApps(modules, each) && !isReached(each));
 	if (file === void 0) return {};
 	return { unused: {
 		file,
@@ -38009,7 +38006,7 @@ const usualNames = /(?:^|\/)(?:(?:docker-)?compose(?:[._-][\w.-]+)?\.ya?ml|(?:pr
 /** A file of another name, such as that of the project, is one if it lists services that are built or have an image. */
 function hasServices({ files }, path) {
 	const text = files.read(path) ?? "";
-	return /^services:\s*$/m.test(text) && /^\s+(?:build|image):/m.test(text);
+	return /^services:[ \t]*\r?$/m.test(text) && /^[ \t]+(?:build|image):/m.test(text);
 }
 const usual = [
 	"prod",
@@ -44316,8 +44313,13 @@ class Reader(ast.NodeVisitor):
             if UNKNOWN in (left, right):
                 return UNKNOWN
             if isinstance(node.op, ast.Mod):
-                return left % (tuple(right) if isinstance(right, list) else right)
-            return os.path.join(left, right) if isinstance(node.op, ast.Div) else left + right
+                # A width such as %999999999s would fill the memory.
+                plain_places = isinstance(left, str) and left.count("%") == left.count("%s") + left.count("%d")
+                made = left % (tuple(right) if isinstance(right, list) else right) if plain_places else UNKNOWN
+            else:
+                made = os.path.join(left, right) if isinstance(node.op, ast.Div) else left + right
+            # So would a text that is added to itself again and again.
+            return UNKNOWN if isinstance(made, (str, list)) and len(made) > 20000 else made
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             value = self.value(node.operand, path)
             return UNKNOWN if value is UNKNOWN else not value
@@ -44385,7 +44387,7 @@ except SyntaxError as found:
 reader.otherwise(("STATIC_ROOT", "STATIC_URL", "MEDIA_ROOT", "MEDIA_URL"))
 values = {name: plain(reader.values[name]) for name in WANTED if reader.values.get(name, UNKNOWN) is not UNKNOWN}
 named = [name for name in WANTED if name in reader.values]
-json.dump({"values": values, "named": named, "lines": {k: reader.lines[k] for k in WANTED if k in reader.lines}, 
+json.dump({"values": values, "named": named, "lines": {k: reader.lines[k] for k in WANTED if k in reader.lines},
            "conditions": {k: reader.conditions[k] for k in WANTED if k in reader.conditions},
            "found": find(module) is not None, "error": error}, sys.stdout)
 `;
@@ -44950,7 +44952,7 @@ function dependencyFaults(requirements, project) {
 function notInstalled(requirements, project) {
 	const own = ownMetadata(project);
 	const text = project.read(parseSource(requirements).file) ?? "";
-	if (own === void 0 || /^\s*(?:-e\s+|--editable[= ])?\.(?:\/|\[.*\])?\s*(?:[;#].*)?$/m.test(text)) return [];
+	if (own === void 0 || /^[ \t]*(?:-e[ \t]+|--editable[= ])?\.(?:\/|\[.*\])?[ \t]*(?:[;#].*)?\r?$/m.test(text)) return [];
 	const message = `${own.where} reads the metadata of ${own.name}, the project itself, and ${requirements} does not install that: add a line with a dot, \`.\`, to it`;
 	return [warning(["python", "requirements"], message)];
 }
@@ -45624,14 +45626,16 @@ def catches(handler):
     return handler.type is None or any((dotted(name) or "").rpartition(".")[2] in CAUGHT for name in names)
 
 
-def unguarded(node):
-    """Its nodes, without what a try guards."""
-    yield node
-    guarded = isinstance(node, ast.Try) and any(catches(handler) for handler in node.handlers)
-    for name, value in ast.iter_fields(node):
-        for child in value if isinstance(value, list) else [value]:
-            if isinstance(child, ast.AST) and not (guarded and name == "body"):
-                yield from unguarded(child)
+def unguarded(tree):
+    """Its nodes, without what a try guards, in no certain order. Without recursion: a sum of a thousand parts is a thousand deep."""
+    left = [tree]
+    while left:
+        node = left.pop()
+        yield node
+        guarded = isinstance(node, ast.Try) and any(catches(handler) for handler in node.handlers)
+        for name, value in ast.iter_fields(node):
+            if not (guarded and name == "body"):
+                left += [child for child in (value if isinstance(value, list) else [value]) if isinstance(child, ast.AST)]
 
 
 def metadata_of(m, tree):
@@ -45646,7 +45650,7 @@ def metadata_of(m, tree):
         name = arg.value if isinstance(arg, ast.Constant) and isinstance(arg.value, str) else own
         if name:
             found.append({"name": name, "line": node.lineno})
-    return found[:20]
+    return sorted(found, key=lambda each: each["line"])[:20]
 ${String.raw`
 class Module:
     def __init__(self, path, tree):
@@ -48405,7 +48409,7 @@ async function readConfig(directory, name, onDetected = () => {}) {
 }
 function notFound(directory, name, cause) {
 	const unchanged = "Nothing was sent.";
-	if (!existsSync(directory)) return new CutoverError("config_not_found", `There is no folder ${directory}, so no ${name} in it.`, {
+	if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) return new CutoverError("config_not_found", `There is no folder ${directory}, so no ${name} in it.`, {
 		unchanged,
 		fix: "Correct the input working-directory: it counts from the repository's top. See that actions/checkout ran before this step.",
 		cause

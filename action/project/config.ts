@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { completePython } from "../../shared/complete-python.ts";
@@ -63,7 +63,7 @@ export async function readConfig(
 
 function notFound(directory: string, name: string, cause: unknown): CutoverError {
   const unchanged = "Nothing was sent.";
-  if (!existsSync(directory)) {
+  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) {
     return new CutoverError("config_not_found", `There is no folder ${directory}, so no ${name} in it.`, {
       unchanged,
       fix: "Correct the input working-directory: it counts from the repository's top. See that actions/checkout ran before this step.",

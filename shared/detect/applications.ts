@@ -49,7 +49,7 @@ export function applicationsIn(modules: PythonModules, files: ProjectFiles): App
 
 /** Dash's pages are often laid out in another file, which imports the application and its server: that file makes it whole. */
 function withLayout(application: Application, modules: PythonModules, files: ProjectFiles): Application {
-  const lays = (file: string) => /^\s*\w+\.layout\s*=/m.test(files.read(file) ?? "");
+  const lays = (file: string) => /^[ \t]*\w+\.layout[ \t]*=/m.test(files.read(file) ?? "");
   const module = modules.module(application.file);
   const usesDash = Object.values(module?.imports ?? {}).some((name) => /^dash(?:\.|$)|^dash_extensions/.test(name));
   if (!usesDash || lays(application.file)) return application;

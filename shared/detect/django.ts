@@ -85,13 +85,12 @@ function unusedSettings(
   const chosen = modules.locate(used, [path])?.file;
   if (chosen === undefined || forProduction.test(chosen)) return {};
   const base = path === "" ? "" : `${path}/`;
-  const text = files.read(chosen) ?? "";
-  const file = (files.paths?.() ?? []).find((each) => {
-    const stem = each.slice(each.lastIndexOf("/") + 1, -".py".length);
-    // Settings such as an __init__.py may import those of production by themselves.
-    const isReached = new RegExp(`\\b${stem}\\b`).test(text);
-    return each.startsWith(base) && forProduction.test(each) && hasApps(modules, each) && !isReached;
-  });
+  // Settings such as an __init__.py may import those of production by themselves.
+  const words = new Set((files.read(chosen) ?? "").match(/\w+/g));
+  const isReached = (each: string) => words.has(each.slice(each.lastIndexOf("/") + 1, -".py".length));
+  const file = (files.paths?.() ?? []).find(
+    (each) => each.startsWith(base) && forProduction.test(each) && hasApps(modules, each) && !isReached(each),
+  );
   if (file === undefined) return {};
   const module = file.slice(base.length, -".py".length).replaceAll("/", ".");
   return { unused: { file, module } };

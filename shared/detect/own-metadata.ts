@@ -26,7 +26,7 @@ function ownName(files: ProjectFiles): string | undefined {
   const named = [valueAt(value, "project", "name"), valueAt(value, "tool", "poetry", "name")];
   const text = named.find((each) => typeof each === "string");
   if (text !== undefined) return text;
-  return /^\s*name\s*=\s*["']?([\w.-]+)/m.exec(
+  return /^[ \t]*name[ \t]*=[ \t]*["']?([\w.-]+)/m.exec(
     `${files.read("setup.cfg") ?? ""}\n${files.read("setup.py") ?? ""}`,
   )?.[1];
 }

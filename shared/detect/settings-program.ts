@@ -117,8 +117,13 @@ class Reader(ast.NodeVisitor):
             if UNKNOWN in (left, right):
                 return UNKNOWN
             if isinstance(node.op, ast.Mod):
-                return left % (tuple(right) if isinstance(right, list) else right)
-            return os.path.join(left, right) if isinstance(node.op, ast.Div) else left + right
+                # A width such as %999999999s would fill the memory.
+                plain_places = isinstance(left, str) and left.count("%") == left.count("%s") + left.count("%d")
+                made = left % (tuple(right) if isinstance(right, list) else right) if plain_places else UNKNOWN
+            else:
+                made = os.path.join(left, right) if isinstance(node.op, ast.Div) else left + right
+            # So would a text that is added to itself again and again.
+            return UNKNOWN if isinstance(made, (str, list)) and len(made) > 20000 else made
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             value = self.value(node.operand, path)
             return UNKNOWN if value is UNKNOWN else not value
@@ -187,7 +192,7 @@ except SyntaxError as found:
 reader.otherwise(("STATIC_ROOT", "STATIC_URL", "MEDIA_ROOT", "MEDIA_URL"))
 values = {name: plain(reader.values[name]) for name in WANTED if reader.values.get(name, UNKNOWN) is not UNKNOWN}
 named = [name for name in WANTED if name in reader.values]
-json.dump({"values": values, "named": named, "lines": {k: reader.lines[k] for k in WANTED if k in reader.lines}, 
+json.dump({"values": values, "named": named, "lines": {k: reader.lines[k] for k in WANTED if k in reader.lines},
            "conditions": {k: reader.conditions[k] for k in WANTED if k in reader.conditions},
            "found": find(module) is not None, "error": error}, sys.stdout)
 `;

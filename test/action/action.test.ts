@@ -178,6 +178,7 @@ describe("the Action", () => {
   it.each([
     ["config_not_found", { config: "missing.yml" }, {}, "There is no missing.yml"],
     ["config_not_found", { "working-directory": "nowhere" }, {}, "There is no folder /"],
+    ["config_not_found", { "working-directory": "cutover.yml" }, {}, "There is no folder /"],
     ["config_not_found", { config: "deploy.yml" }, { "p/deploy.yaml": "app: shop\n" }, "deploy.yaml is there"],
     ["config_not_found", { config: "own.yml" }, { "p/backend/own.yml": "app: shop\n" }, "working-directory: backend"],
     ["signing_key_invalid", { "signing-key": `ed25519:${"a".repeat(43)}` }, {}, "it is the public half"],

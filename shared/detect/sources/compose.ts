@@ -23,7 +23,7 @@ const usualNames =
 /** A file of another name, such as that of the project, is one if it lists services that are built or have an image. */
 function hasServices({ files }: Sources, path: string): boolean {
   const text = files.read(path) ?? "";
-  return /^services:\s*$/m.test(text) && /^\s+(?:build|image):/m.test(text);
+  return /^services:[ \t]*\r?$/m.test(text) && /^[ \t]+(?:build|image):/m.test(text);
 }
 
 const usual = ["prod", "production", ""].flatMap((kind) =>

@@ -27,6 +27,17 @@ const reads: [string, string][] = [
   ["pkg_resources", "import pkg_resources\n\nVERSION = pkg_resources.get_distribution('shop-site').version\n"],
 ];
 
+/** As generated tables and long queries are written. */
+const deep = `TOTAL = ${Array.from({ length: 1500 }, () => "1").join(" + ")}\n`;
+
+test("a long sum hides neither the application of its file nor what that reads", () => {
+  const text = `${reads[0]?.[1]}${deep}`;
+  const files = { ...project, "shop/about.py": text, "requirements.txt": "flask\ngunicorn\n" };
+  expect(told(files)).toHaveLength(1);
+  const web = projectOf({ "web.py": `${flask}${deep}`, "requirements.txt": "flask\ngunicorn\n" });
+  expect(survey(web).detection).toMatchObject({ found: true, server: { app: "web:app" } });
+});
+
 const config = configSchema.parse({ app: "x", server: { kind: "gunicorn", app: "shop.web:app" } });
 const told = (files: Record<string, string>) =>
   projectFaults(config, projectOf(files)).flatMap(({ message }) => (/metadata/.test(message) ? [message] : []));

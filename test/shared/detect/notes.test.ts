@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { databaseNotes } from "../../../agent/cli/project/notes.ts";
+import { readSettings } from "../../../shared/detect/django-settings.ts";
 import type { Project } from "../../../shared/project.ts";
 import { TestHost } from "../../agent/cli/support.ts";
 import { directoryOf } from "./project.ts";
@@ -97,6 +98,28 @@ test("a database that git does not ignore is told", async () => {
     { "db.sqlite3": sqlite, "Thumbs.db": "no database at all" },
   );
   expect(ignored).not.toContain("note ");
+});
+
+test("a file's name with the signs of a pattern hinders nobody", async () => {
+  const out = await init({ ...django, "site1/settings.py": urls }, { "c++.md": "", "a(b.py": "", "notes[1.txt": "" });
+  expect(out).toContain("server   gunicorn, site1.wsgi:application");
+});
+
+/** The text says how much memory its value would take. */
+test.each(['"%30000000s" % "x"', '"%*s" % (30000000, "x")'])("STATIC_URL = %s is not worked out", (value) => {
+  const directory = directoryOf({
+    ...django,
+    "site1/settings.py": `${files}STATIC_URL = ${value}\nSTATIC_ROOT = "out"\n`,
+  });
+  const read = readSettings(directory, "", "site1.settings");
+  expect([read?.staticUrl, read?.inside(String(read.staticRoot))]).toEqual([undefined, "out"]);
+});
+
+test("a text that is added to itself again and again is not worked out", () => {
+  const doubled = Array.from({ length: 26 }, () => "X = X + X\n").join("");
+  const text = `${files}X = "x"\n${doubled}STATIC_URL = X\nSTATIC_ROOT = "out"\n`;
+  const read = readSettings(directoryOf({ ...django, "site1/settings.py": text }), "", "site1.settings");
+  expect([read?.staticUrl, read?.inside(String(read.staticRoot))]).toEqual([undefined, "out"]);
 });
 
 test("a pipe and a link to nothing with a database's name hold nobody up", async () => {
