@@ -48,7 +48,46 @@ export class NginxWriter {
 
   /** A test of the whole configuration, while no other app's files are tried. */
   test(app: string): Promise<string | undefined> {
-    return this.#inTurn(() => this.#effects.ask("ask.site", app, () => this.#host.nginx.test()));
+    return this.#inTurn(async () => {
+      try {
+        await this.#withoutUnfinished(app, () => this.#test(app));
+      } catch (thrown) {
+        if (!(thrown instanceof CutoverError)) throw thrown;
+        return thrown.message;
+      }
+      return undefined;
+    });
+  }
+
+  async #test(app: string): Promise<void> {
+    const complaint = await this.#effects.ask("ask.site", app, () => this.#host.nginx.test());
+    if (complaint !== undefined) throw refused(complaint);
+  }
+
+  /** By agent/host/nginx/nginx.ts: what a killed agent left of other apps gets the text that nginx had. */
+  async #withoutUnfinished(app: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (thrown) {
+      if (!isRefused(thrown)) throw thrown;
+      const others = [...this.#host.nginx.files].filter(([other]) => other !== app);
+      const unfinished = others.flatMap(([, files]) => both(files).filter(([, file]) => file.present !== loaded(file)));
+      if (unfinished.length === 0) throw thrown;
+      const present = new Map(unfinished.map(([, file]) => [file, file.present]));
+      for (const [, file] of unfinished) {
+        file.unread = true;
+        await this.#effects.do("site.restore", app, () => {
+          file.present = loaded(file);
+        });
+      }
+      try {
+        await work();
+      } catch (still) {
+        if (isRefused(still)) for (const [file, text] of present) file.present = text;
+        throw still;
+      }
+      for (const [, file] of unfinished) file.kept = undefined;
+    }
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -88,7 +127,7 @@ export class NginxWriter {
           file.present = wanted[key];
         });
       }
-      await this.#reload(app);
+      await this.#withoutUnfinished(app, () => this.#reload(app));
     } catch (thrown) {
       const unread = unsure || (written && !isRefused(thrown));
       if (unread) markUnread(changing);
@@ -117,7 +156,7 @@ export class NginxWriter {
 
   async #readAgain(app: string, changing: Named[], thrown: unknown): Promise<void> {
     try {
-      await this.#reload(app);
+      await this.#withoutUnfinished(app, () => this.#reload(app));
     } catch {
       if (!this.#host.nginx.up) return;
       markUnread(changing);
@@ -136,8 +175,7 @@ export class NginxWriter {
   /** By agent/host/nginx/master.ts: a signal of its own, and done when all that serve are new. */
   async #reload(app: string): Promise<void> {
     const { nginx, timeline } = this.#host;
-    const complaint = await this.#effects.ask("ask.site", app, () => nginx.test());
-    if (complaint !== undefined) throw refused(complaint);
+    await this.#test(app);
     const { master } = nginx;
     if (!nginx.up || nginx.pidFile !== master) throw unreachable("nginx is not running");
     const deadline = timeline.elapsed + 20_000;

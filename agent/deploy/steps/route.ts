@@ -33,13 +33,30 @@ export async function routeFor(site: Site, holders: Holders): Promise<Route> {
 }
 
 /**
- * Makes nginx do what the state says. Idempotent. If nobody knows the ports of the live run, which is so after a removal of the
- * app that failed in the middle, nginx stays as it is.
+ * Makes nginx do what the state says. Idempotent. After a removal of the app that failed in the middle, nginx may lead nowhere
+ * for it. That stays so if nobody knows the ports of the live run, or if the host forbids by now what its release asks for.
  */
 export async function restoreTraffic(site: Site): Promise<void> {
   const { ports, state } = site;
+  const { app } = state;
   const route = await findRoute(site, state);
-  if (route !== undefined) await ports.traffic.route(state.app, { ...route, keepNames: true });
+  if (route === undefined) return;
+  try {
+    await ports.traffic.route(app, { ...route, keepNames: true });
+  } catch (thrown) {
+    const nowhere = route.main !== null && isForbidden(thrown) && (await ports.traffic.assigned(app)).size === 0;
+    if (!nowhere) throw thrown;
+    await ports.traffic.route(app, { main: null, preview: null });
+  }
+}
+
+/**
+ * The host's owner has changed what the app may have, or another app has got a name that a release without a site had given up:
+ * another try would get the same answer.
+ */
+export function isForbidden(thrown: unknown): thrown is CutoverError {
+  const codes = ["listen_not_allowed", "domain_not_allowed", "domain_taken", "peer_not_allowed", "certificate_missing"];
+  return thrown instanceof CutoverError && codes.includes(thrown.code);
 }
 
 /** undefined if the live run has no ports. A staged run without ports is left out. */

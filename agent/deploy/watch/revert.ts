@@ -1,4 +1,4 @@
-import { asCutoverError, CutoverError } from "../../../shared/errors.ts";
+import { asCutoverError } from "../../../shared/errors.ts";
 import { notUndone } from "../../../shared/release-commands.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, runSpec, saveJournal } from "../context.ts";
@@ -7,7 +7,7 @@ import { restoreEnvironment } from "../steps/build.ts";
 import { drainRun } from "../steps/drain.ts";
 import { waitHealthy } from "../steps/health.ts";
 import { reconcileProcesses } from "../steps/processes.ts";
-import { restoreTraffic, routeFor } from "../steps/route.ts";
+import { isForbidden, restoreTraffic, routeFor } from "../steps/route.ts";
 import { healthFault, isUp } from "./run-health.ts";
 
 /** The way back after a cutover, to the run before, which is still up. Each effect may safely happen twice. */
@@ -75,15 +75,6 @@ async function movedBack(context: DeployContext, spec: RunSpec, from: string): P
   }
   await keepTraffic(context, spec, `${from} cannot serve any more (${why}): ${spec.run} keeps the traffic.`);
   return undefined;
-}
-
-/**
- * The host's owner has changed what the app may have, or another app has got a name that a release without a site had given up:
- * another try would get the same answer.
- */
-function isForbidden(thrown: unknown): thrown is CutoverError {
-  const codes = ["listen_not_allowed", "domain_not_allowed", "domain_taken", "peer_not_allowed", "certificate_missing"];
-  return thrown instanceof CutoverError && codes.includes(thrown.code);
 }
 
 function reasonOf(thrown: unknown): string {

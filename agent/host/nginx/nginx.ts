@@ -66,7 +66,7 @@ export class Nginx {
 
   /** The whole text of its configuration. @throws CutoverError nginx_config_broken, nginx_unreachable */
   configuration(): Promise<string> {
-    return this.#queue.run(() => this.#master.test());
+    return this.#queue.run(() => this.#withoutUnfinished([], () => this.#master.test()));
   }
 
   /** @throws CutoverError nginx_unreachable */
@@ -89,7 +89,7 @@ export class Nginx {
       await this.#markUnread(changing.filter((file) => file.unread));
       written = true;
       for (const file of changing) await this.#files.put(file);
-      await this.#master.reload({ needed: pathsOf(needed), own: pathsOf(files) });
+      await this.#reload(files, needed);
     } catch (error) {
       // It may have had its signal, or somebody else has started or reloaded it in the meantime.
       const unread = changing.some((file) => file.unread) || (written && !isRefused(error));
@@ -135,10 +135,43 @@ export class Nginx {
    */
   async #readAgain(files: FileState[], error: unknown): Promise<void> {
     try {
-      await this.#master.reload({ own: pathsOf(files) });
+      await this.#reload(files);
     } catch {
       if (!(await this.#mayRun())) return;
       await this.#markUnread(files);
+      throw error;
+    }
+  }
+
+  #reload(files: FileState[], needed: FileState[] = []): Promise<void> {
+    const own = pathsOf(files);
+    return this.#withoutUnfinished(own, () => this.#master.reload({ needed: pathsOf(needed), own }));
+  }
+
+  /**
+   * Does something that needs a configuration which nginx accepts. What a killed agent left in other apps' files must not be in
+   * the way until these apps are taken up, which can be late: if nginx refuses, they get the text that nginx had before.
+   */
+  async #withoutUnfinished<T>(own: string[], work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+      const unfinished = await this.#files.unfinished(own);
+      if (unfinished.length === 0) throw error;
+      return this.#without(unfinished, work);
+    }
+  }
+
+  async #without<T>(unfinished: FileState[], work: () => Promise<T>): Promise<T> {
+    for (const file of unfinished) await this.#files.putBack(file);
+    try {
+      const done = await work();
+      await this.#files.dropKept(unfinished).catch(() => undefined);
+      return done;
+    } catch (error) {
+      // They were not, or not alone, what nginx refuses.
+      if (isRefused(error)) for (const file of unfinished) await this.#files.put({ ...file, text: file.present });
       throw error;
     }
   }

@@ -76,6 +76,26 @@ export class SiteFiles {
     await writeDurably(unreadFile(path), "", mode);
   }
 
+  /** What a killed agent left half done, in other files than these: nginx has, or had, another text than the present one. */
+  async unfinished(except: string[]): Promise<FileState[]> {
+    const kept = (await listIfExists(this.#directory)).filter((name) => name.endsWith(keptFile(".conf"))).toSorted();
+    const names = kept.map((name) => name.slice(0, -keptFile("").length));
+    const files = await Promise.all(names.map((name) => this.stateOf({ name, text: undefined })));
+    return files.filter(({ path, present, loaded }) => present !== loaded && !except.includes(path));
+  }
+
+  /** Gives an unfinished file the text that nginx had. That one stays kept, so that the present one may come again. */
+  async putBack(file: FileState): Promise<void> {
+    await this.markUnread(file);
+    await this.put({ ...file, effect: "site.restore", text: file.loaded });
+  }
+
+  /** The present texts are those that are kept. The marks stay: nobody knows which of its texts nginx has. */
+  async dropKept(files: FileState[]): Promise<void> {
+    for (const { path } of files) await rm(keptFile(path), { force: true });
+    await syncDirectory(this.#directory);
+  }
+
   /** nginx has read these files, so nothing needs to be kept. */
   async forget(files: FileState[]): Promise<void> {
     for (const { path } of files) {

@@ -148,6 +148,23 @@ test("a crash between the write and the reload is made good by the next write of
   expect(readdirSync(confDir)).toEqual([name]);
 });
 
+test("n51: what a kill left of one app is not in the way of another, and stays if something else is refused", async () => {
+  const { nginx, port, confDir } = await host();
+  const [site, gone] = [join(confDir, "cutover-blog.conf"), join(confDir, "cutover-docs.conf")];
+  const texts = () => [site, gone].map((path) => existsSync(path) && readFileSync(path, "utf8"));
+  const before = answering(await freePort(), "blog");
+  writeFileSync(`${site}.before`, before);
+  writeFileSync(site, "nonsense;\n");
+  writeFileSync(`${gone}.before`, "");
+  writeFileSync(gone, "# not read yet\n");
+  await expect(nginx.write(one("more nonsense;\n"))).rejects.toMatchObject({ message: expect.stringContaining(name) });
+  expect(texts()).toEqual(["nonsense;\n", "# not read yet\n"]);
+  expect(await nginx.configuration()).toContain(before);
+  expect(texts()).toEqual([before, false]);
+  expect(await nginx.write(one(answering(port, "new")))).toEqual({ changed: true });
+  expect([await said(port), (await nginx.loaded("cutover-blog.conf")).unread]).toEqual(["new", true]);
+});
+
 test("a kill on the way back to the old text leaves a mark: nginx may have read the new one in between", async () => {
   const { conf, confDir, nginx, port, file } = await host();
   await nginx.write(one(answering(port, "old")));
