@@ -33,6 +33,8 @@ interface Watched {
   spec: RunSpec;
   instances: Instance[];
   share: ShareWatch;
+  /** The last deployment that had ended when `share` began. */
+  deployment: string | undefined;
   /** By `elapsed`: when supervisord is asked again even though all instances listen. */
   next: number;
   /** How often supervisord was asked since something is wrong; 0 while all is well. */
@@ -112,8 +114,13 @@ export class LiveSupervision {
     const { ports } = this.#parts;
     const { app, live } = state;
     const known = this.#watched.get(app);
+    const deployment = state.history[0]?.id;
     if (live === null) return undefined;
-    if (known?.spec.run === live) return known;
+    if (known?.spec.run === live) {
+      // Between two looks another run may have been live, and this one retired and started again.
+      if (known.deployment !== deployment) Object.assign(known, { deployment, share: this.#shareOf(known.spec) });
+      return known;
+    }
     const spec = await runSpec({ ports, state }, live);
     const instances = await ports.privileged.instances(spec);
     if (instances.length === 0) return undefined;
@@ -121,10 +128,13 @@ export class LiveSupervision {
     const { since, reported } = known ?? { since: "", reported: new Map<string, DownInstance>() };
     // What was reported of the run before is over when this one runs: so it is asked at once.
     const next = reported.size > 0 ? 0 : ports.clock.elapsed() + nextQuestion(spec);
-    const share = new ShareWatch(ports, spec, this.#parts.log);
-    const watched = { spec, instances, share, ...fresh, next, since, reported };
+    const watched = { spec, instances, share: this.#shareOf(spec), deployment, ...fresh, next, since, reported };
     this.#watched.set(app, watched);
     return watched;
+  }
+
+  #shareOf(spec: RunSpec): ShareWatch {
+    return new ShareWatch(this.#parts.ports, spec, this.#parts.log);
   }
 
   /** @returns false if the app's removal, or something like it, has the app now */
