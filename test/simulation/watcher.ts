@@ -269,8 +269,9 @@ export class Watcher {
     if (journal === null) return;
     const opened = this.#opened.get(journal.id) ?? { at: this.#host.timeline.elapsed, kills: this.kills };
     this.#opened.set(journal.id, opened);
-    const { faults, hindered: lasting } = this.#host;
-    const hindered = lasting || faults.lastStruck >= opened.at || this.kills > opened.kills + 1;
+    const { faults, hindered: lasting, settings } = this.#host;
+    // An owner who has taken the app's file away hinders its recovery, too.
+    const hindered = lasting || !settings.has(app) || faults.lastStruck >= opened.at || this.kills > opened.kills + 1;
     if (held !== null && before.held === null && !hindered) {
       this.broken("I8", `${app} is held, and nothing had gone wrong: ${held}`);
     }
