@@ -3,7 +3,7 @@ import { releaseOfRun } from "../../../shared/names.ts";
 import { slotCount } from "../../../shared/slots.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, dropIntent, reach, saveIntent } from "../context.ts";
-import { rememberPrevious, setLive } from "../state.ts";
+import { mayHaveCutOver, rememberPrevious, setLive } from "../state.ts";
 import { healthFault } from "../watch/run-health.ts";
 import { waitHealthy } from "./health.ts";
 import { restoreTraffic, routeFor } from "./route.ts";
@@ -23,7 +23,7 @@ export async function moveTraffic(
 ): Promise<void> {
   const { ports, state, deployment } = context;
   const staged = state.staged?.run === spec.run ? null : state.staged;
-  if (context.recovery !== undefined) await assertStillHealthy(context, spec);
+  if (mayHaveCutOver(state)) await assertStillHealthy(context, spec);
   rememberPrevious(state, (await ports.releases.published(spec.app)).previous);
   await saveIntent(context);
   await ports.releases.publish(spec.app, { current: spec.release, ...leavingRelease(context, spec) });
@@ -43,8 +43,8 @@ export async function moveTraffic(
 }
 
 /**
- * An agent was killed just before the traffic moved. Since then hours may have passed, or the host has booted: the run is waited
- * for, and without it the cutover is undone.
+ * An attempt before, or another agent, had an intent and did not see the traffic move. Since then an instance may have ended,
+ * hours may have passed, or the host has booted: the run is waited for, and without it the cutover is undone.
  */
 async function assertStillHealthy(context: DeployContext, spec: RunSpec): Promise<void> {
   // Files that nginx may not have read prove nothing.
