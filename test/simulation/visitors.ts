@@ -5,6 +5,8 @@ import type { Facts } from "./watcher.ts";
 const everyMs = 250;
 /** How long something may be wrong while nothing hinders the agent. */
 const patienceMs = 20_000;
+/** The agent's longest pause before it tries again to end a deployment that is open. */
+const retryMs = 60_000;
 const canaryPatienceMs = 30_000;
 
 /**
@@ -88,7 +90,7 @@ export class Visitors {
     // Without the app's settings the agent can move nothing.
     if (known || !this.#host.settings.has(app)) this.#since.delete(name);
     else
-      this.#lasting(name, patienceMs, () =>
+      this.#lasting(name, journal === null ? patienceMs : retryMs + patienceMs, () =>
         this.#host.watcher.broken("I2", `visitors of ${app} see ${run}, which is nothing`),
       );
   }
@@ -137,6 +139,6 @@ export class Visitors {
     const hindered = !this.#agentUp() || this.#host.hindered || timeline.elapsed - faults.lastStruck < 1000;
     const since = this.#since.get(name);
     if (since === undefined || hindered) this.#since.set(name, timeline.elapsed);
-    else if (timeline.elapsed - since > ms) report();
+    else if (timeline.elapsed - Math.max(since, faults.lastStruck) > ms) report();
   }
 }
