@@ -277,9 +277,23 @@ export class Watcher {
     }
   }
 
+  /** A moment passes between the last answer and the move, and effects that are slow on purpose may come between. */
+  #isExcused(address: string): boolean {
+    const { timeline, faults } = this.#host;
+    const wellAt = this.#wellAt.get(address) ?? Number.NEGATIVE_INFINITY;
+    return timeline.elapsed - wellAt < 1500 + faults.slowedSince(wellAt) || this.#comesBack(address);
+  }
+
+  /** A write whose reload failed in an unknown way is taken back: slots are again where they were a moment ago. */
+  #comesBack(address: string): boolean {
+    const { elapsed } = this.#host.timeline;
+    const failed = elapsed - this.#host.faults.lastStruck < 1500;
+    return failed && elapsed - (this.#lost.get(address) ?? Number.NEGATIVE_INFINITY) < 1500;
+  }
+
   #movedApp(app: string, own: boolean): void {
     const before = this.#addresses.get(app) ?? new Set();
-    const { timeline, nginx, faults } = this.#host;
+    const { timeline, nginx } = this.#host;
     // What moves while nginx is down has moved for the one that comes back.
     const now = new Set(nginx.up ? this.slots(app) : this.#host.addressesOnDisk(app));
     this.#addresses.set(app, now);
@@ -295,10 +309,7 @@ export class Watcher {
     for (const address of now) {
       if (before.has(address) || this.runAt(app, address) === live) continue;
       const instance = this.#host.listener(address);
-      // A moment passes between the last answer and the move, and effects that are slow on purpose may come between.
-      const wellAt = this.#wellAt.get(address) ?? Number.NEGATIVE_INFINITY;
-      const wellBefore = timeline.elapsed - wellAt < 1500 + faults.slowedSince(wellAt);
-      if (instance?.well || (wellBefore && !this.stopped.has(address))) continue;
+      if (instance?.well || (this.#isExcused(address) && !this.stopped.has(address))) continue;
       const better = left.some((other) => this.#host.listener(other)?.well);
       if (instance === undefined || better) {
         const how = instance === undefined ? "no program runs" : `an instance is ${instance.mode}`;
