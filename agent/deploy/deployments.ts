@@ -293,8 +293,9 @@ export class Deployments implements Service {
 
   async #abortStaged(view: DeploymentView, reason: CutoverError): Promise<DeploymentView> {
     const parts = { ports: this.#ports, log: this.#log, states: this.#states };
-    const undone = await abortStaged({ ...parts, registry: this.#registry, queue: this.#queue }, view, reason);
-    await this.#schedule(view.app);
-    return undone;
+    // An abort that fails half-way, for example without the app's settings, has opened the deployment again.
+    return abortStaged({ ...parts, registry: this.#registry, queue: this.#queue }, view, reason).finally(() =>
+      this.#schedule(view.app),
+    );
   }
 }
