@@ -79,7 +79,9 @@ export function servedSite(config: Pick<Config, "site">, settings: AppSettings):
   permitAll(settings, "peers", peers, { code: "peer_not_allowed", what: "to pass requests to" });
   return {
     listen: site.listen ?? settings.listen,
-    serverNames: (site.server_name ?? settings.domains).filter((name) => name !== "*" && !(name in site.redirects)),
+    serverNames: (site.server_name ?? settings.domains).filter(
+      (name) => name !== "*" && !Object.hasOwn(site.redirects, name),
+    ),
     tls: settings.tls,
     acmeChallenge: settings.acme_challenge,
   };

@@ -54,7 +54,7 @@ export function parseAudience(text: string): Audience | undefined {
   const match = /^cutover\/v1\/([^/\s]{1,255})\/([^/]+)\/([a-z]+)(?:\/([^/]+))?$/.exec(text);
   if (match === null) return undefined;
   const [, host, app, name, value] = match;
-  if (host === undefined || name === undefined || !(name in argument)) return undefined;
+  if (host === undefined || name === undefined || !Object.hasOwn(argument, name)) return undefined;
   if (!appName.safeParse(app).success) return undefined;
   if (!argument[name as keyof typeof argument].safeParse(value).success) return undefined;
   const operation = toOperation(name as Operation["name"], value ?? "");

@@ -239,7 +239,7 @@ export const siteSchema = z
       }
     }
     for (const [name, target] of Object.entries(redirects)) {
-      if (target in redirects) fault(["redirects", name], `leads to ${target}, which is sent on too`);
+      if (Object.hasOwn(redirects, target)) fault(["redirects", name], `leads to ${target}, which is sent on too`);
       else if (names?.includes(name)) fault(["redirects", name], "stands in `server_name` too");
     }
     if (preview !== undefined && Object.values(preview).every((way) => way === undefined)) {

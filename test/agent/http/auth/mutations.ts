@@ -203,6 +203,7 @@ const audiences: Mutation[] = [
   aud("GitHub's usual audience", "audience_malformed", "https://github.com/acme"),
   aud("a part of the audience", "audience_malformed", audience.slice(0, -1)),
   aud("a longer audience", "audience_malformed", `${audience}0`),
+  aud("an operation that every object has", "audience_malformed", `cutover/v1/${hostName}/shop/constructor`),
   aud("a slash at the end", "audience_malformed", `${audience}/`),
   aud("a slash twice", "audience_malformed", audience.replace("/shop/", "//shop/")),
   aud("a space before it", "audience_malformed", ` ${audience}`),
