@@ -5,7 +5,7 @@ import { toStatus } from "../../host/supervisor/program-group.ts";
 import { hasLowShare } from "../../host/supervisor/share.ts";
 import { Supervisor } from "../../host/supervisor/supervisor.ts";
 import type { AgentSettings } from "../../settings.ts";
-import { expanded, type Ini, includesDirectory, parseIni } from "../supervisor-conf.ts";
+import { expanded, type Ini, includesDirectory, longestConf, parseIni } from "../supervisor-conf.ts";
 import type { SupervisorFacts } from "./facts.ts";
 import { namesIn } from "./paths.ts";
 import { limitOf, supervisords, umaskOf } from "./processes.ts";
@@ -67,7 +67,7 @@ function stateOf(error: unknown): Exclude<SupervisorFacts["socket"], "answers"> 
 async function firstIni(paths: string[]): Promise<{ path: string; ini: Ini } | undefined> {
   for (const path of paths) {
     // Any user's process may call itself supervisord, and name a pipe or a device.
-    const text = await readPlainFile(path).catch(() => undefined);
+    const text = await readPlainFile(path, longestConf).catch(() => undefined);
     if (text !== undefined) return { path, ini: parseIni(text) };
   }
   return undefined;

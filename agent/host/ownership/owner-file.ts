@@ -1,5 +1,5 @@
 import { constants, type Stats } from "node:fs";
-import { lstat, open, readlink } from "node:fs/promises";
+import { type FileHandle, lstat, open, readlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
 import { runTool } from "../exec/run-tool.ts";
@@ -10,6 +10,8 @@ import { runTool } from "../exec/run-tool.ts";
  */
 
 const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+/** O_PATH, which Node has no name for: what is at a path is looked at, and not opened. */
+const pathOnly = 0o10000000;
 const longest = 4 * 1024 ** 2;
 /** As many as the kernel follows. */
 const mostLinks = 40;
@@ -20,27 +22,59 @@ const mostLinks = 40;
  * @throws the system's error if it cannot be opened; CutoverError host_settings_invalid
  */
 export function readOwnerFile(path: string, user: number | undefined): Promise<string> {
-  return read(path, async ({ uid }) => {
+  return read({ path, named: path }, async ({ uid }) => {
     // After it was opened: a directory of somebody else's that led there cannot have left the way since.
     if (user !== undefined && uid !== user) await assertWay(path, uid, user);
   });
 }
 
-/** The text of a file that anybody may have named. @throws as `readOwnerFile` */
-export function readPlainFile(path: string): Promise<string> {
-  return read(path, async () => undefined);
+/** The text of a file that anybody may have named. @param most in bytes @throws as `readOwnerFile` */
+export function readPlainFile(path: string, most = longest): Promise<string> {
+  return read({ path, named: path, most }, async () => undefined);
 }
 
-async function read(path: string, check: (status: Stats) => Promise<void>): Promise<string> {
-  const file = await open(path, flags);
+interface Wanted {
+  path: string;
+  /** For the text of an error. */
+  named: string;
+  most?: number;
+  /** O_NOFOLLOW, or nothing. */
+  links?: number;
+}
+
+/**
+ * Looks first and opens then, by what it has looked at: to open a device alone may do something, such as start a watchdog that
+ * restarts the host, and root may open each.
+ */
+async function read({ path, named, most = longest, links = 0 }: Wanted, check: (status: Stats) => Promise<void>) {
+  const place = await open(path, pathOnly | links);
   try {
-    const status = await file.stat();
-    if (!status.isFile() || status.size > longest) throw refused(path, "it is no regular file, or too large");
-    await check(status);
-    return await file.readFile("utf8");
+    const found = await place.stat();
+    if (!found.isFile() || found.size > most) throw refused(named, "it is no regular file, or too large");
+    const file = await open(`/proc/self/fd/${place.fd}`, flags).catch((thrown: NodeJS.ErrnoException) => {
+      throw Object.assign(thrown, { path });
+    });
+    try {
+      await check(await file.stat());
+      return await readWhole(file, most, named);
+    } finally {
+      await file.close();
+    }
   } finally {
-    await file.close();
+    await place.close();
   }
+}
+
+/** It may grow all the while. */
+async function readWhole(file: FileHandle, most: number, named: string): Promise<string> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  for await (const piece of file.createReadStream({ autoClose: false }) as AsyncIterable<Buffer>) {
+    size += piece.length;
+    if (size > most) throw refused(named, "it is no regular file, or too large");
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString("utf8");
 }
 
 /** A directory in which one file is changed. */
@@ -85,16 +119,10 @@ export async function inOwnerDirectory<T>(
  * The text of an entry of such a directory, which may be a link no more. In the app's user's own directory it is that user's.
  * @throws as `readOwnerFile`
  */
-export async function readEntry({ at, uid }: OwnerDirectory, name: string, user: number | undefined): Promise<string> {
-  const file = await open(at(name), flags | constants.O_NOFOLLOW);
-  try {
-    const status = await file.stat();
-    if (!status.isFile() || status.size > longest) throw refused(name, "it is no regular file, or too large");
+export function readEntry({ at, uid }: OwnerDirectory, name: string, user: number | undefined): Promise<string> {
+  return read({ path: at(name), named: name, links: constants.O_NOFOLLOW }, async (status) => {
     if (user !== undefined && uid === user && status.uid !== user) throw refused(name, "it is another user's");
-    return await file.readFile("utf8");
-  } finally {
-    await file.close();
-  }
+  });
 }
 
 type GroupCounts = (group: number) => Promise<boolean>;
