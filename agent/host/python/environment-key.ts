@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { posix } from "node:path";
 import { decodeText } from "../../../shared/decode-text.ts";
 import { CutoverError } from "../../../shared/errors.ts";
-import type { Manifest } from "../../../shared/manifest.ts";
+import { comparePaths, type Manifest } from "../../../shared/manifest.ts";
 import { safeRead } from "../store/safe-read.ts";
 import type { Interpreter } from "./interpreter.ts";
 import { type Wheel, wheelsOf } from "./wheels.ts";
@@ -69,6 +69,7 @@ function requirementDigests(manifest: Manifest, app: string, first: string): { d
   const known = new Map(manifest.files.map(({ path, sha256 }) => [path, sha256]));
   const digests = new Map<string, string>();
   const queue = [first];
+  const directories = new DirectoryDigests(manifest);
   let local = false;
   for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
     const digest = known.get(`app/${file}`);
@@ -77,7 +78,7 @@ function requirementDigests(manifest: Manifest, app: string, first: string): { d
     for (const line of decodeText(safeRead(app, file, largestRequirements)).split(/\r?\n/)) {
       const included = includedFile(line);
       if (included !== undefined) queue.push(posix.join(posix.dirname(file), included));
-      const other = localDigest(manifest, line);
+      const other = localDigest(directories, line);
       if (other !== undefined) digests.set(line, other);
       local ||= other !== undefined && namesProject.test(line);
     }
@@ -85,8 +86,18 @@ function requirementDigests(manifest: Manifest, app: string, first: string): { d
   return { digests: [...digests].sort().flat(), local };
 }
 
-/** Editable, or from a repository without a commit. */
-const movesOn = /^\s*(?!#)(?:-e\b|--editable\b|.*\b(?:git|hg|svn|bzr)\+(?!\S*@[0-9a-f]{40}(?![0-9a-f])))/;
+/** Editable, or from a repository without a commit. A line may be as long as the file. */
+function movesOn(line: string): boolean {
+  const text = line.trimStart();
+  if (text.startsWith("#")) return false;
+  return /^(?:-e\b|--editable\b)/.test(text) || text.split(/\s/).some(isBranch);
+}
+
+/** What comes after the last scheme is part of what comes after each other one. */
+function isBranch(word: string): boolean {
+  const last = [...word.matchAll(/\b(?:git|hg|svn|bzr)\+/g)].at(-1);
+  return last !== undefined && !/@[0-9a-f]{40}(?![0-9a-f])/.test(word.slice(last.index));
+}
 
 /** A directory of the project, as editable or not. */
 const namesProject = /^\s*(?:-e\b|--editable\b|\.|[^\s:]*\/)|file:/;
@@ -96,22 +107,55 @@ function includedFile(line: string): string | undefined {
 }
 
 /** For a line that names more than a package of an index; undefined for others. */
-function localDigest(manifest: Manifest, line: string): string | undefined {
+function localDigest(directories: DirectoryDigests, line: string): string | undefined {
   if (includedFile(line) !== undefined) return undefined;
-  if (movesOn.test(line)) return manifest.release;
+  if (movesOn(line)) return directories.release;
   if (!/^\s*(?!#)(?:\.|\S*\/)|file:/.test(line)) return undefined;
-  return directoryDigest(manifest, line) ?? manifest.release;
+  return directories.of(line) ?? directories.release;
 }
 
-/** Over the files of a directory of the project; undefined if the bundle has none there. */
-function directoryDigest({ files }: Manifest, line: string): string | undefined {
-  const [, given = ""] = /^\s*([^\s;#[]+)/.exec(line) ?? [];
-  const place = posix.normalize(posix.join("app", given)).replace(/\/$/, "");
-  if (place !== "app" && !place.startsWith("app/")) return undefined;
-  const own = files.filter(({ path }) => path.startsWith(`${place}/`));
-  if (own.length === 0) return undefined;
-  const text = own.map(({ path, mode, sha256 }) => `${path} ${mode} ${sha256}`).join("\n");
-  return createHash("sha256").update(text).digest("hex");
+/** A file may name millions of directories, and a release may have as many files as a manifest: each is found by a search. */
+class DirectoryDigests {
+  readonly release: string;
+  readonly #files: Manifest["files"];
+  #sorted: Manifest["files"] | undefined;
+  readonly #known = new Map<string, string | undefined>();
+
+  constructor({ release, files }: Pick<Manifest, "release" | "files">) {
+    this.release = release;
+    this.#files = files;
+  }
+
+  /** Over the files of the directory of the project that a line names; undefined if the bundle has none there. */
+  of(line: string): string | undefined {
+    const [, given = ""] = /^\s*([^\s;#[]+)/.exec(line) ?? [];
+    const place = posix.normalize(posix.join("app", given)).replace(/\/$/, "");
+    if (place !== "app" && !place.startsWith("app/")) return undefined;
+    if (!this.#known.has(place)) this.#known.set(place, this.#digest(`${place}/`));
+    return this.#known.get(place);
+  }
+
+  #digest(prefix: string): string | undefined {
+    this.#sorted ??= this.#files.toSorted((a, b) => comparePaths(a.path, b.path));
+    const hash = createHash("sha256");
+    let found = 0;
+    for (let at = firstFrom(this.#sorted, prefix); this.#sorted[at]?.path.startsWith(prefix); at++) {
+      const { path, mode, sha256 } = this.#sorted[at] as Manifest["files"][number];
+      hash.update(`${found++ === 0 ? "" : "\n"}${path} ${mode} ${sha256}`);
+    }
+    return found === 0 ? undefined : hash.digest("hex");
+  }
+}
+
+/** The index of the first of these sorted files that does not come before a path. */
+function firstFrom(files: Manifest["files"], path: string): number {
+  let [first, end] = [0, files.length];
+  while (first < end) {
+    const middle = (first + end) >> 1;
+    if (comparePaths(files[middle]?.path ?? "", path) < 0) first = middle + 1;
+    else end = middle;
+  }
+  return first;
 }
 
 /** The Action packs what lies above a project as a file of it: nothing else of the host is a requirements file. */

@@ -30,16 +30,23 @@ function key(
     const sha256 = createHash("sha256").update(content).digest("hex");
     return { path: `app/${path}`, mode: 0o644 as const, size: content.length, sha256 };
   });
+  return environmentKey(interpreter, false, environmentContent(manifestOf(described, release, requirements), app));
+}
+
+function manifestOf(
+  files: Manifest["files"],
+  release = "20261121T103000Z-3f2c1ab",
+  requirements = "requirements.txt",
+): Manifest {
   const config = configSchema.parse({
     app: "shop",
     server: { kind: "gunicorn", app: "shop:app" },
     python: { wheels: "index", requirements },
   });
-  const manifest: Manifest = {
+  return {
     ...{ format: 1, app: "shop", release, repository: "", commit: "", created: "2026-11-21T10:30:00.000Z" },
-    ...{ config, files: described },
+    ...{ config, files },
   };
-  return environmentKey(interpreter, false, environmentContent(manifest, app));
 }
 
 const later = "20261121T104000Z-3f2c1ac";
@@ -77,5 +84,27 @@ describe("the key of an environment from an index", () => {
 
   test("a file outside of the project is refused", () => {
     expect(() => key({}, later, "../other/requirements.txt")).toThrow("lies outside of the project");
+  });
+
+  test("is made in seconds of files as large as a host takes", () => {
+    const places = Array.from({ length: 20_000 }, (_, index) => `libs/l${index}`);
+    const files = Object.fromEntries(places.map((place) => [`app/${place}/setup.py`, ""]));
+    const described = Object.keys(files).map((path) => ({
+      path,
+      mode: 0o644 as const,
+      size: 0,
+      sha256: "0".repeat(64),
+    }));
+    const app = scratch();
+    const began = performance.now();
+    for (const text of [
+      `a ${"git+".repeat(1_000_000)}`,
+      places.map((place) => `./${place}\n./${place}/x\n`).join(""),
+    ]) {
+      writeFileSync(join(app, "requirements.txt"), text);
+      const own = { path: "app/requirements.txt", mode: 0o644 as const, size: text.length, sha256: "1".repeat(64) };
+      environmentContent(manifestOf([...described, own]), app);
+    }
+    expect(performance.now() - began).toBeLessThan(10_000);
   });
 });
