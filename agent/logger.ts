@@ -9,14 +9,37 @@ export type Logger = PinoLogger;
 const secretNames = ["token", "authorization", "Authorization", "password", "secret", "key", "privateKey", "env"];
 
 const maskedPatterns: [RegExp, string][] = [
-  [/eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*\.?[A-Za-z0-9_-]*/g, "[token]"],
   [/Bearer\s+[A-Za-z0-9._~+/=-]{8,}/gi, "Bearer [token]"],
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/gs, "[private key]"],
 ];
 
 /** Replaces everything that looks like a token or a private key, anywhere in a line. */
 export function mask(line: string): string {
-  return maskedPatterns.reduce((text, [pattern, mark]) => text.replace(pattern, mark), line);
+  return maskedPatterns.reduce((text, [pattern, mark]) => text.replace(pattern, mark), withoutTokens(line));
+}
+
+/** The part of a JWT before its first dot, and the rest. A run of such characters is read from its beginning alone. */
+const tokenLike = /(?<![\w-])([\w-]{8,})\.[\w-]*\.?[\w-]*/g;
+/** How the header of each JWT begins: `{"` in base64url. */
+const tokenBegin = "eyJ";
+
+/** In a time that grows with the line: anybody's path stands in the log, and may begin a token again and again. */
+function withoutTokens(line: string): string {
+  const parts: string[] = [];
+  let from = 0;
+  tokenLike.lastIndex = 0;
+  for (let match = tokenLike.exec(line); match !== null; match = tokenLike.exec(line)) {
+    const [all, head = ""] = match;
+    const at = head.indexOf(tokenBegin);
+    if (at === -1 || head.length - at < 8) {
+      // The next part may be one.
+      tokenLike.lastIndex = match.index + head.length + 1;
+      continue;
+    }
+    parts.push(line.slice(from, match.index + at), "[token]");
+    from = match.index + all.length;
+  }
+  return [...parts, line.slice(from)].join("");
 }
 
 interface SerializedError {

@@ -53,9 +53,12 @@ export const expires = z
   .string()
   .regex(/^(?:\d{1,6}(?:ms|s|m|h|d)|max|off)$/, "a duration such as 24h, or max, or off");
 
-/** One package as pip takes it, such as `gunicorn>=20` or `uvicorn[standard]`: no option, no address, no path. */
+/**
+ * One package as pip takes it, such as `gunicorn>=20` or `uvicorn[standard]`: no option, no address, no path. Each text can be
+ * read in one way only: the agent checks manifests by this pattern, and a second way for `==` doubled its time with each version.
+ */
 export const packageRequirement = plain(255).regex(
-  /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\[[A-Za-z0-9._, -]+\])?(?: ?(?:[<>=!~]=?|===?)[A-Za-z0-9.*+!-]+(?:, ?(?:[<>=!~]=?|===?)[A-Za-z0-9.*+!-]+)*)?$/,
+  /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\[[A-Za-z0-9._, -]+\])?(?: ?(?:[<>!~]=?|={1,3})[A-Za-z0-9.*+!-]+(?:, ?(?:[<>!~]=?|={1,3})[A-Za-z0-9.*+!-]+)*)?$/,
   "a package, such as gunicorn or gunicorn>=20, without options and addresses",
 );
 

@@ -270,7 +270,7 @@ function logCall(logger: Logger, c: Call, ms: number): void {
   logger[level](
     {
       method,
-      path,
+      path: path.slice(0, 400),
       status: c.res.status,
       ms: Math.round(ms),
       ...(by !== undefined && { actor: by.subject }),

@@ -151,7 +151,7 @@ const pythonHints: Hint[] = [
   {
     id: "missing-distribution",
     pattern:
-      /DistributionNotFound: The '([\w.-]+)\S*' distribution was not found|PackageNotFoundError: (?:No package metadata was found for )?(\S+)/,
+      /DistributionNotFound: The '([\w.-]+)(?![\w.-])\S*' distribution was not found|PackageNotFoundError: (?:No package metadata was found for )?(\S+)/,
     fix: "Add {1} to the requirements. If that is the project itself, install it too: write `.` into the requirements.",
     runnerFix: "Install the project's requirements in a step before this one: the command runs in the workflow.",
     example: "DistributionNotFound: The 'celery' distribution was not found and is required by the application",

@@ -48,7 +48,7 @@ export const pipHints: Hint[] = [
   {
     id: "pip-version",
     pattern:
-      /Could not find a version that satisfies the requirement (\S+).*\(from versions: (?!none\))(?:.*, )??((?:[^,]+, ){0,4}[^,]+)\)$/,
+      /Could not find a version that satisfies the requirement (\S+)(?!\S).*\(from versions: (?!none\))(?:[^()]*, )??((?:[^,()]+, ){0,4}[^,()]+)\)$/,
     anywhere: "first",
     cause: "There is no {1}: the last versions that pip finds are {2}",
     fix: "Correct the version of {1} in the requirements. If it exists, it may have no wheel for this Python or system, or lie on another index (`index-url`).",

@@ -71,7 +71,7 @@ export const systemHints: Hint[] = [
   },
   {
     id: "shared-library",
-    pattern: /(lib[\w.+-]+\.so[\w.]*): cannot open shared object file/,
+    pattern: /(?<![\w.+-])(lib(?=[\w.+-]*\.so)[\w.+-]+): cannot open shared object file/,
     fix: "The host lacks the system library {1}: install its package there (`apt-file search {1}` names it), or use a wheel that brings it, such as psycopg[binary].",
     example: "ImportError: libmariadb.so.3: cannot open shared object file: No such file or directory",
   },

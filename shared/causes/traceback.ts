@@ -17,8 +17,7 @@ export interface Frame {
 /** Tells which file of the project a path on this machine is; undefined for a file of somebody else. */
 export type ProjectFile = (path: string) => string | undefined;
 
-/** pip puts what a package's build printed behind spaces. */
-const start = /^(\s*)(?:.*\S\s+)?Traceback \(most recent call last\):\s*$/;
+const start = "Traceback (most recent call last):";
 const frameLine = /^\s*File "(.+)", line (\d+)/;
 /** At the beginning of a line: a class's name, with the modules that it is from. */
 const raisedLine = /^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(: .*)?$/;
@@ -33,13 +32,21 @@ const ownSocket = /^FileNotFoundError: .*\bweb-\d+\.sock'$/;
 /** The last traceback of a log. Of exceptions that caused each other Python prints the last one last. */
 export function lastTraceback(lines: string[], projectFile: ProjectFile): Raised | undefined {
   for (let index = lines.length - 1; index >= 0; index--) {
-    const [, indent] = start.exec(lines[index] ?? "") ?? [];
+    const indent = indentOf(lines[index] ?? "");
     if (indent === undefined) continue;
     const rest = lines.slice(index + 1).map((line) => (line.startsWith(indent) ? line.slice(indent.length) : line));
     const raised = parse(rest, projectFile);
     if (raised !== undefined && !follows(raised.exception)) return raised;
   }
   return syntaxError(lines, projectFile) ?? headless(lines, projectFile);
+}
+
+/** Of the line that begins a traceback: pip puts what a package's build printed behind spaces. undefined for another line. */
+function indentOf(line: string): string | undefined {
+  const text = line.trimEnd();
+  if (!text.endsWith(start)) return undefined;
+  const before = text.slice(0, -start.length);
+  return before === "" || /\s$/.test(before) ? before.slice(0, before.length - before.trimStart().length) : undefined;
 }
 
 /** The end of a traceback whose beginning is not among the last lines of a log. */

@@ -29,6 +29,13 @@ test("a token or a private key is in no line, wherever it was put", async () => 
   for (const line of text.trim().split("\n")) expect(() => JSON.parse(line)).not.toThrow();
 });
 
+test("a token is found behind other parts with dots, and the rest of the line stays", () => {
+  const token = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJjaSJ9.c2lnbmF0dXJl";
+  const text = (line: string) => JSON.parse(capture((logger) => logger.info(line))).msg as string;
+  expect(text(`host.example.com.${token} and x${token}, later`)).toBe("host.example.com.[token] and x[token], later");
+  expect(text("eyJ.a eyJabc.d shop-2.example.com")).toBe("eyJ.a eyJabc.d shop-2.example.com");
+});
+
 test("an error is logged with its code and its causes, and without its evidence", () => {
   const error = new CutoverError("environment_failed", "pip failed.", {
     evidence: [{ source: "pip", text: "password=hunter2" }],
