@@ -38,6 +38,8 @@ export type FileContent = { whole: Buffer } | { pieces: AsyncIterable<Buffer> };
 
 /** Up to this size in bytes a file is collected in memory, so that one call writes it. */
 export const wholeFile = 256 * 1024;
+/** In bytes: each piece has its price where it is read, so a sender must not choose that there are as many as bytes. */
+const leastPiece = 16 * 1024;
 /** GNU tar fills its last record, so this many zero bytes may follow the two blocks that end an archive. */
 const endPadding = 10 * 1024;
 
@@ -132,7 +134,7 @@ async function readFile(source: ByteSource, file: ManifestFile, sink: BundleSink
 
 async function* piecesOf(source: ByteSource, size: number, where: string): AsyncGenerator<Buffer> {
   for (let left = size; left > 0; ) {
-    const piece = await source.some(left);
+    const piece = await source.gathered(left, leastPiece);
     if (piece === undefined) throw endedEarly(where);
     left -= piece.length;
     yield piece;

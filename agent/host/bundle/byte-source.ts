@@ -19,6 +19,15 @@ export class ByteSource {
     return taken;
   }
 
+  /** As `some`, but gathers what comes in smaller pieces than `least`; undefined also if the stream ends before that. */
+  async gathered(limit: number, least: number): Promise<Buffer | undefined> {
+    const wanted = Math.min(limit, least);
+    const first = await this.some(limit);
+    if (first === undefined || first.length >= wanted) return first;
+    const rest = await this.take(wanted - first.length);
+    return rest && Buffer.concat([first, rest]);
+  }
+
   /** Exactly `size` bytes; undefined if the stream ends earlier. */
   async take(size: number): Promise<Buffer | undefined> {
     if (size <= this.#piece.length) {
