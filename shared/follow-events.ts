@@ -50,7 +50,11 @@ export async function* followEvents(source: EventSource): AsyncGenerator<Deploym
   }
 }
 
+/** In characters: far more than an agent writes. One that never ends its line would fill the memory of who follows it. */
+const longestEvent = 32 * 1024 * 1024;
+
 /** undefined for each line that is no event: a heartbeat, which is empty, or an event that only a newer agent knows. */
 async function* eventsOf(stream: AsyncIterable<Buffer>): AsyncGenerator<DeploymentEvent | undefined> {
-  for await (const line of linesOf(stream)) yield deploymentEvent.safeParse(parseJson(line)).data;
+  for await (const line of linesOf(stream, { longest: longestEvent, tooLong: "refuse" }))
+    yield deploymentEvent.safeParse(parseJson(line)).data;
 }

@@ -61,10 +61,10 @@ export class LineSplitter {
   }
 }
 
-/** The lines of a stream as they come. @throws what the stream throws, without the line that it broke off */
-export async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<string> {
+/** The lines of a stream as they come. @throws what the stream throws, without the line that it broke off; RangeError */
+export async function* linesOf(stream: AsyncIterable<Buffer>, limit: LineLimit): AsyncGenerator<string> {
   const whole: string[] = [];
-  const splitter = new LineSplitter((line) => whole.push(line));
+  const splitter = new LineSplitter((line) => whole.push(line), limit);
   for await (const bytes of stream) {
     splitter.write(bytes);
     yield* whole.splice(0);

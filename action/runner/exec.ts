@@ -102,7 +102,8 @@ function notStarted(program: string, thrown: unknown): Pick<ExecResult, "ok" | "
 }
 
 async function readLines(stream: Readable, each: (line: string) => void): Promise<void> {
-  for await (const line of linesOf(stream)) each(line);
+  // Nobody would read a longer line, and one without end would fill the memory.
+  for await (const line of linesOf(stream, { longest: longestStdout, tooLong: "cut" })) each(line);
 }
 
 function yieldTo(pid: number | undefined): void {

@@ -40,7 +40,7 @@ test("a stream's lines come as they are written, and its error comes through wit
     throw new Error("broken");
   }
   const reading = (async () => {
-    for await (const line of linesOf(Readable.from(source()))) lines.push(line);
+    for await (const line of linesOf(Readable.from(source()), { longest: 100, tooLong: "cut" })) lines.push(line);
   })();
   await expect(reading).rejects.toThrow("broken");
   expect(lines).toEqual(["a", "b"]);

@@ -99,8 +99,9 @@ function balanceDirectives(balance: Site["balance"], name: string): string[] {
     case "ip_hash":
       return ["ip_hash;"];
     case "least_conn":
-      // Without a zone each worker counts only its own connections.
-      return [`zone ${plain(`cutover-${name}`)} 256k;`, "least_conn;"];
+      // Without a zone each worker counts only its own connections. nginx knows all zones by one name: that of TLS sessions
+      // and that of a limit have others.
+      return [`zone ${plain(`cutover-${name}.conns`)} 256k;`, "least_conn;"];
     case "url_hash":
       return ["hash $request_uri consistent;"];
   }

@@ -32,6 +32,12 @@ it("keeps so much of an output without end, and no more", async () => {
   expect(stdout.length).toBeLessThanOrEqual(64 * 1024 * 1024);
 });
 
+it("keeps so much of a line without end, and goes on to read", { timeout: 60_000 }, async () => {
+  const { ok, stdout, output } = await run(["sh", "-c", "head -c 600000000 /dev/zero | tr '\\0' x; echo; echo last"]);
+  expect([ok, output.endsWith("last\n")]).toEqual([true, true]);
+  expect(stdout.length).toBeLessThanOrEqual(65 * 1024 * 1024);
+});
+
 describe("how a program ended", () => {
   it("A26: names the signal that killed it", async () => {
     expect(await run(["sh", "-c", "kill -TERM $$"])).toMatchObject({ ok: false, how: "It was killed by SIGTERM." });

@@ -37,6 +37,13 @@ test("an address with ssl serves by TLS, and the others send there, with its por
   expect([sent.status, sent.headers.location]).toEqual([301, `https://shop.example.com:${host.securePort}/a?b=c`]);
 });
 
+test("the kinds of memory that nginx shares between its workers have names of their own: TLS, balance and a limit", async () => {
+  const host = await secureHost();
+  const site = { balance: "least_conn", limit_req: { rate: "600r/s" }, preview: { cookie: "preview=blue" } };
+  await host.serve({ site }, [await backend(saying("v1"))]);
+  expect((await ask(host.securePort, "/", { secure: true })).text).toBe("v1");
+});
+
 test("https_redirect false: both serve", async () => {
   const host = await secureHost();
   await host.serve({ site: { https_redirect: false } }, [await backend(saying("v1"))]);

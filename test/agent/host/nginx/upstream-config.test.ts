@@ -22,7 +22,7 @@ test("a plain upstream, exactly", () => {
 
 test.each([
   ["ip_hash", "    ip_hash;\n"],
-  ["least_conn", "    zone cutover-shop 256k;\n    least_conn;\n"],
+  ["least_conn", "    zone cutover-shop.conns 256k;\n    least_conn;\n"],
   ["url_hash", "    hash $request_uri consistent;\n"],
 ])("balance %s, exactly", (balance, lines) => {
   expect(render({ balance })).toBe(
