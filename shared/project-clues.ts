@@ -23,12 +23,21 @@ export function requirementNames(files: ProjectFiles, file: string): Set<string>
     }
   };
   const pyproject = files.read("pyproject.toml");
-  const dependencies = /^dependencies\s*=\s*\[([\s\S]*?)\][ \t]*$/m.exec(pyproject ?? "")?.[1];
+  const dependencies = listedIn(pyproject ?? "");
   for (const [, name = ""] of (dependencies ?? "").matchAll(/["']\s*([A-Za-z0-9][A-Za-z0-9._-]*)/g))
     names.add(normalName(name));
   if (files.exists(file)) read(file);
   else if (dependencies === undefined) return undefined;
   return names;
+}
+
+/** What stands between the brackets of `dependencies = [...]`. */
+function listedIn(pyproject: string): string | undefined {
+  const [begin] = /^dependencies[ \t]*=[ \t]*\[/m.exec(pyproject) ?? [];
+  if (begin === undefined) return undefined;
+  const rest = pyproject.slice(pyproject.indexOf(begin) + begin.length);
+  const end = rest.search(/\][ \t]*\r?$/m);
+  return end === -1 ? undefined : rest.slice(0, end);
 }
 
 /** undefined for a file of requirements, which may include others. */

@@ -29,9 +29,9 @@ function first<T>(folders: string[], look: (folder: string) => T | undefined): T
 }
 
 const lines: [file: string, pattern: RegExp][] = [
-  [".python-version", /^\s*(?:cpython-|python-?)?(3\.\d{1,2})(?:\.|\s|$)/m],
-  ["runtime.txt", /^\s*python-(3\.\d{1,2})(?:\.|\s|$)/m],
-  [".tool-versions", /^\s*python\s+(3\.\d{1,2})(?:\.|\s|$)/m],
+  [".python-version", /^[ \t]*(?:cpython-|python-?)?(3\.\d{1,2})(?:\.|\s|$)/m],
+  ["runtime.txt", /^[ \t]*python-(3\.\d{1,2})(?:\.|\s|$)/m],
+  [".tool-versions", /^[ \t]*python[ \t]+(3\.\d{1,2})(?:\.|\s|$)/m],
 ];
 
 function inFolder(project: ProjectFiles, folder: string): NamedPython | undefined {

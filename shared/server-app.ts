@@ -15,7 +15,7 @@ export type MissingApp =
 export function missingServerApp({ server, python, env }: Config, project: ProjectFiles): MissingApp | undefined {
   const { app } = server;
   if (app === undefined) return undefined;
-  const [module = "", attribute = ""] = app.replace(/\(.*$/, "").split(":");
+  const [module = "", attribute = ""] = app.split("(", 1).join("").split(":");
   const stem = module.replaceAll(".", "/");
   const candidates: [string, string] = [`${stem}.py`, `${stem}/__init__.py`];
   // Folders that the configuration puts on Python's path.

@@ -81,7 +81,7 @@ export function parseExport(text: string, directory: string): Requirement[] {
   return logicalLines(text).flatMap((line) => {
     const editable = /^(?:-e|--editable)[\s=]+(.*)$/.exec(line);
     if (editable === null && /^-/.test(line)) return [];
-    const [given = "", ...options] = (editable?.[1] ?? line).split(/\s+(?=--hash)/);
+    const [given = "", ...options] = (editable?.[1] ?? line).split(/\s(?=--hash)/);
     const hashes = parseArgsStringToArgv(options.join(" "))
       .map((option) => option.replace(/^--hash=/, ""))
       .toSorted();

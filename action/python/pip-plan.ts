@@ -157,7 +157,7 @@ function hostText(
 
 async function fileAbove(directory: string, given: string): Promise<string> {
   const text = decodeText(await readFile(join(directory, given)));
-  const inner = /^\s*(?:-[rcef]\b|--(?:requirement|constraint|editable|find-links)\b|\.{1,2}\/).*/m.exec(text);
+  const inner = /^[ \t]*(?:-[rcef]\b|--(?:requirement|constraint|editable|find-links)\b|\.{1,2}\/).*/m.exec(text);
   if (inner !== null) throw notOnHost(given, inner[0].trim());
   return text;
 }

@@ -42,9 +42,14 @@ const flags = words(
   "--no-index --pre --prefer-binary --require-hashes --no-deps --no-cache-dir -q --quiet -v --verbose --no-build-isolation --use-pep517",
 );
 
+/*
+ * These are for lines with one space where there are several, and each line can be read by them in one way only: a second way for
+ * a space doubled the time with each version.
+ */
+
 /** `name[extras] >=1 ; marker`: an index knows it by its name. */
 const named =
-  /^[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]/]*\])?\s*(?:\(?\s*(?:[<>=!~]=?=?\s*[^\s;,/<>=!~]+\s*,?\s*)+\)?)?\s*(?:;.*)?$/;
+  /^[A-Za-z0-9][A-Za-z0-9._-]* ?(?:\[[^\]/]*\] ?)?(?:\(? ?(?:[<>=!~]={0,2} ?[^\s;,/<>=!~]+ ?(?:, ?)?)+\)? ?)?(?:;.*)?$/;
 /** Also `name @ https://...`, if the address says which bytes it means. */
 const fixedAddress =
   /^[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*@\s*(?:git\+)?(?:https?|ssh):\/\/\S*(?:sha256=[0-9a-f]{64}|@[0-9a-f]{40}(?![0-9a-f]))/;
@@ -148,22 +153,24 @@ class Reader {
     if (options >= 0) this.words(parseArgsStringToArgv(line.slice(options)), from);
   }
 
-  #requirement(text: string): void {
+  #requirement(given: string): void {
+    const text = given.replace(/\s+/g, " ");
     if ((named.test(text) && !archive.test(text)) || fixedAddress.test(text)) return;
     const reference = gitReference(text);
     if (reference !== undefined) this.references.push(reference);
-    else if (!this.#local(text)) this.complete = false;
+    else if (!this.#local(given, text)) this.complete = false;
   }
 
   /** A directory of source code, or an archive, which pip looks for from its working directory. */
-  #local(text: string): boolean {
+  #local(given: string, text: string): boolean {
     const [, address] = fileAddress.exec(text) ?? [];
-    const bare = text.replace(/\s*;.*$/, "").replace(/\[[^\]]*\]$/, "");
-    const place = address === undefined ? resolve(this.#directory, bare) : fileURLToPath(address);
-    if (archive.test(place)) return this.#content(place) !== undefined;
-    const digest = sourceDigest(place);
+    const place = given.split(";", 1).join("").trimEnd();
+    const bare = place.endsWith("]") && place.includes("[") ? place.slice(0, place.lastIndexOf("[")) : place;
+    const source = address === undefined ? resolve(this.#directory, bare) : fileURLToPath(address);
+    if (archive.test(source)) return this.#content(source) !== undefined;
+    const digest = sourceDigest(source);
     if (digest === undefined) return false;
-    this.hash.update(`${digest} ${place}\0`);
+    this.hash.update(`${digest} ${source}\0`);
     return true;
   }
 
@@ -195,8 +202,13 @@ export function logicalLines(text: string): string[] {
   return text
     .replace(/\\\r?\n/g, " ")
     .split(/\r?\n|\r/)
-    .map((line) => line.replace(/(?:^|\s+)#.*$/, "").trim())
+    .map((line) => withoutComment(line).trim())
     .filter((line) => line !== "");
+}
+
+function withoutComment(line: string): string {
+  const at = line.search(/(?:^|\s)#/);
+  return at === -1 ? line : line.slice(0, at);
 }
 
 /** `--name=value`, `-rvalue`, or an option alone. */

@@ -130,7 +130,11 @@ function ran(module: PythonModule): string[] {
   });
 }
 
-const nameIn = (app: string) => app.slice(app.indexOf(":") + 1).replace(/\(.*$/, "");
+const nameIn = (app: string) =>
+  app
+    .slice(app.indexOf(":") + 1)
+    .split("(", 1)
+    .join("");
 
 function isImported(module: PythonModule, app: string): boolean {
   return !module.assigned.some(({ name }) => name === nameIn(app));

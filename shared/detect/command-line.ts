@@ -20,6 +20,11 @@ interface Shell {
 }
 
 const deepest = 3;
+/**
+ * In characters: of a script, and of one command, twice what `command` in cutover.yml takes. What is longer is not read: a few
+ * lines that export a variable twice in itself would be as long as anybody likes.
+ */
+const longest = { script: 100_000, command: 8192 } as const;
 
 /** The commands that a line of shell, or a list of words, runs. Scripts of the project are read. */
 export function stepsOf(line: string | string[], files: ProjectFiles, variables: Record<string, string> = {}): Step[] {
@@ -27,7 +32,7 @@ export function stepsOf(line: string | string[], files: ProjectFiles, variables:
 }
 
 function read(line: string | string[], shell: Shell): Step[] {
-  if (shell.depth > deepest) return [];
+  if (shell.depth > deepest || line.length > longest.script) return [];
   if (Array.isArray(line)) return ofWords(line, shell);
   return commandsOf(line).flatMap((command) => ofWords(wordsOf(command, shell.variables), shell));
 }
@@ -47,6 +52,7 @@ function commandsOf(text: string): string[] {
     command += match;
   }
   return [...commands, command]
+    .filter(({ length }) => length <= longest.command)
     .map((each) =>
       each
         .replace(/(?<!\S)#.*$/, "")
@@ -62,6 +68,7 @@ function wordsOf(command: string, variables: Record<string, string>): string[] {
     (whole, braced: string | undefined, fallback: string | undefined, bare: string | undefined) =>
       variables[braced ?? bare ?? ""] ?? fallback ?? whole,
   );
+  if (filled.length > longest.command) return [];
   try {
     return argv(filled);
   } catch {

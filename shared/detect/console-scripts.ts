@@ -41,8 +41,8 @@ function ofPyproject(text: string): OwnProgram[] {
 function ofSetup(file: string, text: string): OwnProgram[] {
   if (!/console_scripts|\.commands\b/.test(text)) return [];
   const part = text.includes("console_scripts") ? {} : { isCommandOf: true as const };
-  return [...text.matchAll(/["'\n]\s*([\w.-]+)\s*=\s*([\w.]+:[\w.]+)/g)].flatMap(([, name = "", target = ""]) =>
-    programOf(name, target, file).map((program) => ({ ...program, ...part })),
+  return [...text.matchAll(/["'\n][ \t]*([\w.-]+)[ \t]*=[ \t]*([\w.]+:[\w.]+)/g)].flatMap(
+    ([, name = "", target = ""]) => programOf(name, target, file).map((program) => ({ ...program, ...part })),
   );
 }
 

@@ -31,9 +31,10 @@ function named(texts: string[]): Set<string> {
 function namedIn(file: string, files: ProjectFiles): string[] {
   const text = files.read(file) ?? "";
   if (file.endsWith(".toml") || file === "Pipfile") return ofToml(text);
-  if (/\.ya?ml$/.test(file)) return [...text.matchAll(/^\s*-\s*([A-Za-z][\w.-]*)/gm)].map(([, name = ""]) => name);
+  if (/\.ya?ml$/.test(file))
+    return [...text.matchAll(/^[ \t]*-[ \t]*([A-Za-z][\w.-]*)/gm)].map(([, name = ""]) => name);
   if (/^setup\.(?:py|cfg)$/.test(file)) {
-    return [...text.matchAll(/[A-Za-z][\w.-]*(?:\[[\w,]+\])?(?=\s*[<>=~!"',;\n[])/g)].map(([name]) => name);
+    return [...text.matchAll(/(?<![\w.-])[A-Za-z][\w.-]*(?:\[[\w,]+\])?(?=\s*[<>=~!"',;\n[])/g)].map(([name]) => name);
   }
   const lines = [...decoded(text).matchAll(/^[ \t]*[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?/gm)].map(([name]) => name);
   return [...(requirementNames(files, file) ?? []), ...lines];

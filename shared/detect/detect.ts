@@ -203,7 +203,7 @@ function ofCommand({ files, modules }: Sources, command: string | string[]): Can
 function ofGivenApp(app: string, sources: Sources): Candidate[] {
   const [module = "", name = ""] = app.split(":");
   const file = sources.modules.locate(module)?.file;
-  const meaning = file === undefined ? undefined : sources.modules.meaning(file, name.replace(/\(.*$/, ""));
+  const meaning = file === undefined ? undefined : sources.modules.meaning(file, name.split("(", 1).join(""));
   const speaks: Speaks = meaning?.framework.speaks ?? (/asgi/.test(module) ? "asgi" : "wsgi");
   if (speaks === "aiohttp") return [{ kind: "aiohttp", app, why: [`${file} imports aiohttp`] }];
   const uwsgi = fromUwsgi(sources).flatMap(({ servers }) => servers)[0];

@@ -39,7 +39,8 @@ export function readIni(text: string): IniSection[] {
 }
 
 function entryOf(line: string): { key: string | undefined; value: string; indent: number } {
-  const plain = line.replace(/\s[;#].*$/, "").trimStart();
-  const [, key, value = ""] = /^([A-Za-z][\w.-]*)\s*[=:]\s*(.*?)\s*$/.exec(plain) ?? [];
-  return { key, value, indent: line.search(/\S/) };
+  const comment = line.search(/\s[;#]/);
+  const plain = (comment === -1 ? line : line.slice(0, comment)).trimStart();
+  const [, key, value = ""] = /^([A-Za-z][\w.-]*)\s*[=:](.*)$/s.exec(plain) ?? [];
+  return { key, value: value.trim(), indent: line.search(/\S/) };
 }

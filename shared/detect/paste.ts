@@ -14,8 +14,8 @@ export function ofPaste({ file, path }: Application, { files }: Sources): Candid
   const weight = (name: string) => (/prod|live|deploy/.test(name) ? 0 : /dev|test|local/.test(name) ? 2 : 1);
   const [ini] = all.toSorted((a, b) => weight(a) - weight(b));
   if (ini === undefined) return undefined;
-  const egg = /^\s*use\s*=\s*(egg:\S+)/m.exec(files.read(ini) ?? "")?.[1];
-  const installed = /^\s*(?:-e\s*)?\.(?:\[[^\]]*\])?\s*$/m.test(files.read("requirements.txt") ?? "");
+  const egg = /^[ \t]*use[ \t]*=[ \t]*(egg:\S+)/m.exec(files.read(ini) ?? "")?.[1];
+  const installed = /^[ \t]*(?:-e[ \t]*)?\.(?:\[[^\]\n]*\])?[ \t]*\r?$/m.test(files.read("requirements.txt") ?? "");
   return {
     kind: "command",
     command: pasteCommand(ini),

@@ -134,7 +134,7 @@ function asItIs(app: string, file: string, { modules }: Sources): [app: string, 
 }
 
 function appearance(app: string, file: string, { modules }: Sources): Application["speaks"] {
-  const name = (app.split(":")[1] ?? "").replace(/\(.*$/, "");
+  const name = (app.split(":")[1] ?? "").split("(", 1).join("");
   return modules.meaning(file, name)?.framework.speaks ?? (/(?:^|\/)asgi(?:\.py|\/)/.test(file) ? "asgi" : "wsgi");
 }
 
@@ -191,7 +191,7 @@ function ofScript(found: ServerCommand, script: string, step: Step, why: string,
   if (application === undefined) return step.program === "python" ? ofListener(file, step, why, sources) : [];
   if (name === undefined) return ofApplication(application, sources, why);
   // `shop:create_app('production')`
-  const plain = name.replace(/\(.*$/, "");
+  const plain = name.split("(", 1).join("");
   const module = application.app.slice(0, application.app.indexOf(":"));
   const meaning = modules.meaning(file, plain);
   const [app, caution] = asItIs(`${module}:${name}`, file, sources);

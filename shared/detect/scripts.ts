@@ -78,7 +78,10 @@ export function ofAiohttp(application: Application, module: PythonModule | undef
 
 /** What a person has to do about a function that cannot be called as it is. */
 export function needing({ app, needs, file, line }: Application): string {
-  const name = app.slice(app.indexOf(":") + 1).replace(/\(.*$/, "");
+  const name = app
+    .slice(app.indexOf(":") + 1)
+    .split("(", 1)
+    .join("");
   const given = needs.map((each) => `\`${each}\``).join(" and ");
   return `${name} in ${file}:${line} needs ${given}, which cutover cannot give: give the call yourself, such as \`app = ${name}(...)\` in a file of its own`;
 }

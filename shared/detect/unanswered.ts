@@ -29,4 +29,4 @@ export function unanswered({ clues, files, modules }: Sources): string[] {
 }
 
 const web =
-  /^\s*(?:import|from)\s+(?:tornado|flask|django|bottle|cherrypy|web|webapp2|pyramid|falcon|aiohttp|fastapi|starlette)\b/m;
+  /^[ \t]*(?:import|from)[ \t]+(?:tornado|flask|django|bottle|cherrypy|web|webapp2|pyramid|falcon|aiohttp|fastapi|starlette)\b/m;

@@ -11,8 +11,9 @@ export function fromProcfile(sources: Sources): Findings[] {
   if (file === undefined) return [];
   const text = files.read(file) ?? "";
   return text.split(/\r?\n/).flatMap((line, index) => {
-    const [, name = "", command = ""] = /^([A-Za-z0-9_-]+):\s*(.+?)\s*$/.exec(line) ?? [];
-    if (name === "") return [];
+    const [, name = "", rest = ""] = /^([A-Za-z0-9_-]+):(.*)$/s.exec(line) ?? [];
+    const command = rest.trim();
+    if (command === "") return [];
     const why = at(file, index + 1);
     if (name === "web") return [findingsOf({ line: command, why }, sources)];
     if (name === "release") return [{ ...none, release: { command: releaseOf(command, sources), why } }];
