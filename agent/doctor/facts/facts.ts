@@ -133,13 +133,13 @@ export interface NginxFacts {
 }
 
 export interface SupervisorFacts {
-  /** `stale`: the socket exists, but nothing listens on it. */
-  socket: "answers" | "absent" | "stale" | "denied" | "broken";
+  /** `stale`: the socket exists, but nothing listens on it. `password`: it wants one. */
+  socket: "answers" | "absent" | "stale" | "denied" | "password" | "broken";
   /** The supervisord that answers. */
   daemon:
     | { pid: number; openFiles: number | undefined; processes: number | undefined; umask: number | undefined }
     | undefined;
-  /** All supervisords that run on this host. */
+  /** All supervisords that run on this host. A socket that is the one of agent.yml by another path has that one's spelling. */
   daemons: { pid: number; conf: string | undefined; socket: string | undefined; includes: boolean }[];
   /** Its configuration, if it was found and can be read. */
   conf: { path: string; ini: Ini } | undefined;

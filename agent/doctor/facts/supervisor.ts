@@ -1,9 +1,11 @@
-import { dirname, join } from "node:path";
+import { realpath } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
 import { readPlainFile } from "../../host/ownership/owner-file.ts";
 import { toStatus } from "../../host/supervisor/program-group.ts";
 import { hasLowShare } from "../../host/supervisor/share.ts";
 import { Supervisor } from "../../host/supervisor/supervisor.ts";
+import { asksForPassword } from "../../host/supervisor/supervisor-errors.ts";
 import type { AgentSettings } from "../../settings.ts";
 import { expanded, type Ini, includesDirectory, longestConf, parseIni } from "../supervisor-conf.ts";
 import type { SupervisorFacts } from "./facts.ts";
@@ -18,7 +20,7 @@ export async function supervisorFacts({ supervisor }: AgentSettings): Promise<Su
   const answer = await client.pid().catch(stateOf);
   const running = await supervisords();
   const daemons = await Promise.all(
-    running.map(async (daemon) => ({ ...daemon, ...(await placesOf(daemon.conf, confDir)) })),
+    running.map(async (daemon) => ({ ...daemon, ...(await placesOf(daemon.conf, supervisor)) })),
   );
   const pid = typeof answer === "number" ? answer : undefined;
   const own = running.find((daemon) => daemon.pid === pid)?.conf;
@@ -52,6 +54,7 @@ async function programsOf(client: Supervisor, supervisord: number): Promise<Supe
 
 function stateOf(error: unknown): Exclude<SupervisorFacts["socket"], "answers"> {
   const cause = error instanceof CutoverError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
+  if (asksForPassword(cause)) return "password";
   switch (cause?.code) {
     case "ENOENT":
       return "absent";
@@ -76,10 +79,18 @@ async function firstIni(paths: string[]): Promise<{ path: string; ini: Ini } | u
 /** The socket that a configuration names, and whether it includes our programs. */
 async function placesOf(
   conf: string | undefined,
-  confDir: string,
+  { conf_dir: confDir, socket: ours }: AgentSettings["supervisor"],
 ): Promise<{ socket: string | undefined; includes: boolean }> {
   const read = await firstIni(conf === undefined ? usualFiles : [conf]);
   if (read === undefined) return { socket: undefined, includes: false };
   const socket = read.ini.get("unix_http_server")?.get("file");
-  return { socket: socket && expanded(socket, read.path), includes: includesDirectory(read, confDir) };
+  const named = socket && expanded(socket, read.path);
+  // Debian's names /var/run, which leads to /run.
+  const same = named !== undefined && (await realOf(named)) === (await realOf(ours));
+  return { socket: same ? ours : named, includes: includesDirectory(read, confDir) };
+}
+
+/** Where a socket is, which may be gone. */
+async function realOf(socket: string): Promise<string> {
+  return join(await realpath(dirname(socket)).catch(() => dirname(socket)), basename(socket));
 }

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
 import { listIfExists } from "../store/read-if-exists.ts";
-import { XmlRpcFault } from "./xml-rpc.ts";
+import { HttpStatusError, XmlRpcFault } from "./xml-rpc.ts";
 
 /** supervisor's own numbers for what went wrong. */
 export const faultCodes = { shutdown: 6, badName: 10, alreadyAdded: 90, stillRunning: 91, cantReread: 92 } as const;
@@ -19,6 +19,14 @@ export function isRefusal(error: unknown): boolean {
   const { cause } = error as { cause?: unknown };
   return cause instanceof XmlRpcFault && cause.faultCode !== faultCodes.shutdown;
 }
+
+/** Whether supervisord wants a name and a password, which the agent does not have. */
+export function asksForPassword(error: unknown): boolean {
+  return error instanceof HttpStatusError && error.status === 401;
+}
+
+export const passwordFix =
+  "Remove `username` and `password` from [unix_http_server] in supervisord.conf: the mode and owner of its socket (`chmod=0700`) already say who may call. Then, at a quiet moment, restart supervisord (`systemctl restart supervisor`), which stops all its programs and starts them again.";
 
 /** Why a call failed, for a person: supervisord cannot read its files, refused, or did not answer. */
 export async function explainFailure(
@@ -105,6 +113,7 @@ function reason(error: unknown): string {
   if (code === "EACCES") return "the agent has no permission to open supervisord's socket";
   if (name === "AbortError" || name === "TimeoutError") return "supervisord did not answer in time";
   if (error instanceof XmlRpcFault) return "supervisord is shutting down";
+  if (asksForPassword(error)) return "supervisord asks for a name and a password";
   return `supervisord's answer was not understood: ${error instanceof Error ? error.message : String(error)}`;
 }
 
@@ -115,6 +124,7 @@ function privateTmp(error: unknown, socket: string): string {
 }
 
 function fixFor(error: unknown): string {
+  if (asksForPassword(error)) return passwordFix;
   if ((error as NodeJS.ErrnoException).code === "EACCES") {
     return "Run the agent as root, or as the user that owns supervisord's socket.";
   }

@@ -4,6 +4,16 @@ import { XMLBuilder, XMLParser } from "fast-xml-parser";
 /** The XML-RPC values that supervisor uses. */
 export type XmlRpcValue = string | number | boolean | null | XmlRpcValue[] | { [name: string]: XmlRpcValue };
 
+/** It answered, and not with a result. */
+export class HttpStatusError extends Error {
+  readonly status: number;
+
+  constructor(status: number) {
+    super(`HTTP status ${status}`);
+    this.status = status;
+  }
+}
+
 /** A fault that the server answered, with the server's number and text. */
 export class XmlRpcFault extends Error {
   override readonly name = "XmlRpcFault";
@@ -156,7 +166,7 @@ function post({ socket, path, timeoutMs }: XmlRpcEndpoint, body: string): Promis
         response.on("error", reject);
         response.on("end", () => {
           if (response.statusCode === 200) resolve(Buffer.concat(parts).toString("utf8"));
-          else reject(new Error(`HTTP status ${response.statusCode}`));
+          else reject(new HttpStatusError(response.statusCode ?? 0));
         });
       },
     );

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { appendFile, chmod, chown, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { examine } from "../../../agent/doctor/doctor.ts";
 import { supervisorFacts } from "../../../agent/doctor/facts/supervisor.ts";
@@ -293,3 +293,24 @@ test.runIf(process.geteuid?.() === 0)(
     expect(await found()).toEqual([finding("socket-ways", /may not open .*web-0\.sock/)]);
   },
 );
+
+test("a supervisord with a password is named, under whichever path its socket has", async () => {
+  const { found, embedded, layout, dir, edit } = await host();
+  await embedded.stop();
+  const { socket, conf } = layout.supervisor;
+  await symlink(dirname(socket), join(dir, "by-link"));
+  const byLink = join(dir, "by-link", basename(socket));
+  await edit(conf, (text) => text.replace(/^file *=.*$/m, `file=${byLink}\nusername=admin\npassword=s3cret`));
+  const child = spawn("supervisord", ["-n", "-s", "-c", conf], { stdio: "ignore", cwd: dir });
+  onTestFinished(async () => {
+    child.kill("SIGKILL");
+    if (child.exitCode === null && child.signalCode === null) await once(child, "close");
+  });
+  await eventually(async () => existsSync(socket));
+  const findings = (await found()).filter(({ check }) => check.includes("supervisor"));
+  expect(findings).toEqual([finding("supervisor-runs", /asks for a name and a password/)]);
+  const failure = await new Supervisor({ socket, confDir: layout.supervisor.confDir }).pid().catch((error) => error);
+  expect(failure).toMatchObject({ code: "supervisor_unreachable" });
+  expect(failure.message).toContain("asks for a name and a password");
+  expect(failure.fix).toContain("Remove `username` and `password`");
+});

@@ -130,12 +130,40 @@ testTraps([
     /not needed/,
   ],
   [
-    "a supervisord that does not answer",
+    "a supervisord whose socket something has replaced",
     supervisor({ socket: "stale", daemon: undefined }),
-    "second-supervisord",
+    "supervisor-runs",
     "error",
-    /supervisord 200 .*does not answer/,
-    /kill 200/,
+    /supervisord runs \(pid 200\), but its socket \/run\/supervisor\.sock is not the one/,
+    /quiet moment restart supervisord.*stops all its programs/,
+  ],
+  [
+    "a supervisord whose socket is gone",
+    supervisor({ socket: "absent", daemon: undefined }),
+    "supervisor-runs",
+    "error",
+    /supervisord runs \(pid 200\), but its socket \/run\/supervisor\.sock is gone/,
+    /quiet moment restart supervisord.*stops all its programs/,
+  ],
+  [
+    "a supervisord with another socket",
+    supervisor({
+      socket: "absent",
+      daemon: undefined,
+      daemons: host.supervisor.daemons.map((one) => ({ ...one, socket: "/run/sv.sock" })),
+    }),
+    "supervisor-runs",
+    "error",
+    /\/run\/supervisor\.sock does not exist/,
+    /^A supervisord runs with the socket \/run\/sv\.sock \(pid 200\): if it is the right one, set supervisor\.socket/,
+  ],
+  [
+    "a supervisord with a password",
+    supervisor({ socket: "password", daemon: undefined }),
+    "supervisor-runs",
+    "error",
+    /asks for a name and a password/,
+    /^Remove `username` and `password` .*restart supervisord.*stops all its programs/,
   ],
   [
     "too few files for all instances",
@@ -205,12 +233,19 @@ testTraps([
   ],
 ]);
 
+test("nobody is told to end a supervisord while none answers: it may be the one that runs all sites", () => {
+  const silent = ["absent", "stale", "denied", "password", "broken"] as const;
+  const all = silent.flatMap((socket) => judge(supervisor({ socket, daemon: undefined })));
+  expect(all).toHaveLength(silent.length);
+  for (const { fix } of all) expect(fix).not.toMatch(/\bkill\b/);
+});
+
 test("H8 no advice makes supervisord restart what others run, unless it says so", () => {
   const faulty = [
     supervisor({ conf: conf("[unix_http_server]\nfile=/run/s.sock\n") }),
     supervisor({ conf: conf("[include]\nfiles = /etc/x/*.conf\n") }),
     supervisor({ daemon: { pid: 200, openFiles: 8, processes: 1, umask: 0 } }),
-    supervisor({ socket: "broken", daemon: undefined }),
+    ...(["broken", "password", "stale"] as const).map((socket) => supervisor({ socket, daemon: undefined })),
   ];
   const fixes = faulty.flatMap((facts) => judge(facts)).map(({ fix }) => fix);
   expect(fixes.length).toBeGreaterThan(5);
