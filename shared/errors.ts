@@ -45,6 +45,7 @@ export const errorCodes = {
   setup_impossible: "This host cannot be set up as it is.",
   environment_invalid: "A variable cannot be put into the app's environment file.",
   disk_full: "The host, or the runner that packs the bundle, has too little free disk space.",
+  files_denied: "The host's files cannot be used: a permission is missing, or their disk is read-only or fails.",
   listen_not_allowed: "The host does not allow this app to listen on the address that it asks for.",
   domain_not_allowed: "The host does not allow this app to serve the domain that it asks for.",
   domain_taken: "Another app of the host already answers to this domain at the same address.",
@@ -144,7 +145,11 @@ export function asCutoverError(thrown: unknown, machine: "host" | "runner" = "ho
       cause: thrown,
     });
   }
-  if (code === "ENOSPC") {
+  if (machine === "host") {
+    const denied = filesDenied(thrown as NodeJS.ErrnoException);
+    if (denied !== undefined) return denied;
+  }
+  if (code === "ENOSPC" || code === "EDQUOT") {
     return new CutoverError("disk_full", "The disk is full.", {
       fix: "Free disk space on the host, or lower `keep`, then run it again.",
       cause: thrown,
@@ -153,5 +158,29 @@ export function asCutoverError(thrown: unknown, machine: "host" | "runner" = "ho
   return new CutoverError("internal", message, {
     fix: "This is a bug in cutover, or a fault of the machine. Please report it with the log.",
     cause: thrown,
+  });
+}
+
+/** What a person must mend on the host, and no program can. `cutover doctor` walks the directories. */
+const denials: Record<string, { how: string; fix: string }> = {
+  EROFS: {
+    how: "its file system is read-only",
+    fix: "Linux makes a file system read-only when its disk fails: `dmesg` says so. Otherwise `findmnt` shows who mounted it so. Then `cutover doctor`.",
+  },
+  EIO: { how: "its disk fails", fix: "Read `dmesg` on the host, and replace the disk." },
+  EACCES: {
+    how: "this user may not",
+    fix: "A command that changes the host's settings needs root (`sudo`). If the agent may not: `cutover doctor` on the host, as root, names what is closed, and the command that opens it.",
+  },
+};
+
+/** @returns undefined for everything that is no refusal of a file by the system */
+function filesDenied(error: NodeJS.ErrnoException): CutoverError | undefined {
+  const { code = "", path, syscall } = error;
+  const denial = denials[code];
+  if (denial === undefined || path === undefined) return undefined;
+  return new CutoverError("files_denied", `${path} cannot be used (${syscall}): ${denial.how}.`, {
+    fix: denial.fix,
+    cause: error,
   });
 }

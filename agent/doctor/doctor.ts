@@ -29,7 +29,7 @@ export async function examine({ config, version, now, upgrade = false, askAgent 
   // Without agent.yml nobody knows where everything else is.
   if (settings instanceof CutoverError) return faultsOf(settings);
   const agent = await askAgent((settings satisfies AgentSettings).socket);
-  if ("failure" in agent) agent.said = await lastWordsOf(config);
+  if ("failure" in agent) agent.last = await lastWordsOf(config);
   return judge(await hostFacts({ settings, appsDir: join(config, "apps"), agent, version, now, upgrade }));
 }
 

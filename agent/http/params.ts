@@ -12,7 +12,8 @@ export function appParam(text: string | undefined): string {
 }
 
 export function releaseParam(text: string | undefined): string {
-  return named(releaseId, text, "release_not_found", "a release's id, like 20261121T103000Z-3f2c1ab");
+  const what = "a release's id, like 20261121T103000Z-3f2c1ab";
+  return named(releaseId, text, "release_not_found", what, "`cutover releases` on the host lists the ids.");
 }
 
 export function deploymentParam(text: string | undefined): string {
@@ -35,11 +36,18 @@ export function leaseParam(c: Call): string | undefined {
   });
 }
 
-function named(schema: z.ZodType<string>, text: string | undefined, code: ErrorCode, what: string): string {
+function named(
+  schema: z.ZodType<string>,
+  text: string | undefined,
+  code: ErrorCode,
+  what: string,
+  fix?: string,
+): string {
   const result = schema.safeParse(text);
   if (result.success) return result.data;
-  throw new CutoverError(code, `The path does not contain ${what} where it should.`, {
+  throw new CutoverError(code, `${JSON.stringify((text ?? "").slice(0, 100))} is not ${what}.`, {
     unchanged: "Nothing was changed.",
+    ...(fix !== undefined && { fix }),
   });
 }
 

@@ -42,6 +42,7 @@ export const statuses: Record<ErrorCode, number> = {
   setup_impossible: 500,
   environment_invalid: 400,
   disk_full: 507,
+  files_denied: 500,
   listen_not_allowed: 403,
   domain_not_allowed: 403,
   domain_taken: 409,

@@ -66,18 +66,23 @@ export function appAddCommand(terminal: Terminal): Command {
       const context = contextOf(command, terminal);
       const settings = settingsOf(app, options);
       const file = context.places.appFile(app);
-      if (!context.places.isEmbedded) await assertUser({ app, file, user: settings.user });
+      const open = context.places.isEmbedded ? [] : await userSteps({ app, file, user: settings.user });
       await writeAppFile(app, file, renderAppFile(app, settings));
-      const open = context.places.isEmbedded || settings.user !== undefined ? [] : [withoutUser(app, file)];
       context.show({ app, file, ...settings }, () => renderAdded(app, file, settings, open));
     });
 }
 
 /** A user that does not exist yet is made later: the next steps say so. @throws CutoverError host_settings_invalid */
-async function assertUser({ app, file, user }: { app: string; file: string; user: string | undefined }): Promise<void> {
-  const ids = user === undefined ? undefined : await userIds(user);
-  if (user === undefined || ids === undefined) return;
+async function userSteps({ app, file, user }: { app: string; file: string; user: string | undefined }) {
+  if (user === undefined) return [withoutUser(app, file)];
+  const ids = await userIds(user);
+  if (ids === undefined) return [`This host has no user ${user} yet. To make it: \`${makeUser(user)}\`.`];
   await assertOwnGroup({ app, file }, { name: user, home: "", other: ids });
+  return [];
+}
+
+function makeUser(name: string): string {
+  return `useradd --system --create-home ${name}`;
 }
 
 function settingsOf(app: string, options: AddOptions): AppFile {
@@ -167,11 +172,11 @@ function reasonOf(issue: z.core.$ZodIssue): string {
 
 /** An embedded agent runs each app as its own user. */
 function withoutUser(app: string, file: string): string {
-  return `It cannot be deployed yet: the file names no user, and an app must not run as root. Make one with \`adduser --system --group ${app}\`, and write \`user: ${app}\` into ${file}.`;
+  return `It cannot be deployed yet: the file names no user, and an app must not run as root. Make one with \`${makeUser(app)}\`, and write \`user: ${app}\` into ${file}.`;
 }
 
 /** @param open what must be done before a deploy can work */
-function renderAdded(app: string, file: string, { trust = [], user }: AppFile, open: string[]): string {
+function renderAdded(app: string, file: string, { trust = [] }: AppFile, open: string[]): string {
   const steps = [
     ...open,
     ...(trust.length === 0
@@ -180,7 +185,6 @@ function renderAdded(app: string, file: string, { trust = [], user }: AppFile, o
         ]
       : []),
     ...trust.flatMap(({ github }) => (github === undefined ? [] : githubSteps(app, github))),
-    ...(user === undefined ? [] : [`The user ${user} must exist. To make it: \`adduser --system --group ${user}\`.`]),
     `Set secrets of the app with \`cutover env set ${app} NAME\`. They are kept in ${file.replace(/\.yml$/, ".env")}.`,
     `Deploy from the workflow with \`app: ${app}\` in cutover.yml, then run \`cutover status ${app}\`.`,
   ];

@@ -1,5 +1,6 @@
 import { isLoopback } from "../../settings-values.ts";
 import type { HostFacts } from "../facts/facts.ts";
+import type { LastWords } from "../facts/last-words.ts";
 import { error, type Finding, warning } from "../finding.ts";
 
 export function agent({ agent, version, settings }: HostFacts): Finding[] {
@@ -18,21 +19,7 @@ function speaks({ listen, tls, insecure }: HostFacts["settings"]): Finding[] {
 }
 
 function runs({ agent, version }: Pick<HostFacts, "agent" | "version">): Finding[] {
-  if ("failure" in agent) {
-    const { failure, said } = agent;
-    const why = "nginx serves the sites without it, but nobody can deploy, roll back or see the status.";
-    return [
-      said === undefined
-        ? error("agent", {
-            ...{ what: failure, why },
-            fix: "`systemctl status cutover-agent` says why it stopped, and what to correct in agent.yml if that is why. Then start it: `systemctl start cutover-agent`.",
-          })
-        : error("agent", {
-            ...{ what: `The agent has stopped: ${said}`, why: `${why} systemd does not start it again by itself.` },
-            fix: "Correct that, then start it: `systemctl restart cutover-agent`. `systemctl status cutover-agent` has all that it said.",
-          }),
-    ];
-  }
+  if ("failure" in agent) return [stopped(agent.failure, agent.last)];
   if (agent.version === version) return [];
   return [
     warning("agent", {
@@ -41,4 +28,26 @@ function runs({ agent, version }: Pick<HostFacts, "agent" | "version">): Finding
       fix: "Restart it: `systemctl restart cutover-agent`. The sites keep serving.",
     }),
   ];
+}
+
+function stopped(failure: string, last: LastWords | undefined): Finding {
+  const why = "nginx serves the sites without it, but nobody can deploy, roll back or see the status.";
+  if (last === undefined) {
+    return error("agent", {
+      ...{ what: failure, why },
+      fix: "`systemctl status cutover-agent` says why it stopped, and what to correct in agent.yml if that is why. Then start it: `systemctl start cutover-agent`.",
+    });
+  }
+  const { said, stays } = last;
+  if (stays) {
+    return error("agent", {
+      ...{ what: `The agent has stopped: ${said}`, why: `${why} systemd does not start it again by itself.` },
+      fix: "Correct that, then start it: `systemctl restart cutover-agent`. `systemctl status cutover-agent` has all that it said.",
+    });
+  }
+  return error("agent", {
+    what: `The agent does not stay up: ${said}`,
+    why: `${why} systemd starts it again every second.`,
+    fix: "Correct that, and it comes up by itself. `journalctl -u cutover-agent -t cutover-helper -n 30` has all that it and its helper said.",
+  });
 }

@@ -1,6 +1,7 @@
+import { basename } from "node:path";
 import type { HelperFacts, HostFacts } from "../facts/facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
-import { described, type Entry, type Identity } from "../permissions.ts";
+import { described, type Entry, type Identity, may } from "../permissions.ts";
 
 const sticky = 0o1000;
 const writable = 0o022;
@@ -34,6 +35,15 @@ export function helper({ helper, settings, apps, ownGroup }: HostFacts): Finding
         fix: `Check its content first, then \`chown root ${entry.path} && chmod go-w ${entry.path}\`.`,
       }),
     ),
+    ...helper.settings
+      .filter((entry) => closedTo(user, entry))
+      .map((entry) =>
+        error("helper", {
+          what: `${user.name} may not read ${entry.path} (${described(entry)}).`,
+          why: "The agent runs as this user and reads the host's settings at each call. So it refuses calls, or does not start.",
+          fix: `\`chmod a+r${isDirectory(entry) ? "x" : ""} ${entry.path}\`: secrets are not in it, but in the app's own file of secrets.`,
+        }),
+      ),
     ...helper.directories
       .filter((entry) => entry.uid !== 0 || ((entry.mode & writable) !== 0 && (entry.mode & sticky) === 0))
       .map((entry) =>
@@ -116,6 +126,16 @@ function accessFindings(
     );
   }
   return found;
+}
+
+/** It must list a directory of settings too, and only pass the one above. */
+function closedTo(user: Identity, entry: Entry): boolean {
+  if (!isDirectory(entry)) return !may("read", entry, user);
+  return !may("pass", entry, user) || (basename(entry.path) === "apps" && !may("read", entry, user));
+}
+
+function isDirectory({ mode }: Entry): boolean {
+  return (mode & 0o170000) === 0o040000;
 }
 
 function notRoots({ uid, mode }: Entry): boolean {

@@ -15,9 +15,16 @@ function failed({ app, order }: AppFacts): Finding[] {
     error("tls-auto", {
       what: `${times} of a certificate for ${app} failed: ${order.reason}`,
       why: "Without a certificate the site is served over plain HTTP alone; with one it goes on until that expires.",
-      fix: `Correct the cause: each name must lead to this host, with port 80 open from the Internet. Then \`cutover tls renew ${app}\`; the agent also tries again by itself.`,
+      fix: `${causeOf(order.reason)} Then \`cutover tls renew ${app}\`; the agent also tries again by itself.`,
     }),
   ];
+}
+
+/** Before the authority has answered, no name and no port of this host can be the cause. */
+function causeOf(reason: string): string {
+  return /^The authority at \S+ cannot be reached: /.test(reason)
+    ? "The agent must reach the authority over https: check the host's DNS, its firewall, and `acme.directory` in agent.yml. Behind a proxy: `systemctl edit cutover-agent`, `Environment=NODE_USE_ENV_PROXY=1 HTTPS_PROXY=http://PROXY:PORT`."
+    : "Correct the cause: each name must lead to this host, with port 80 open from the Internet.";
 }
 
 function unproven({ app, file, settings }: AppFacts): Finding[] {

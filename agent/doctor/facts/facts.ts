@@ -6,6 +6,7 @@ import type { AgentSettings, AppSettings } from "../../settings.ts";
 import type { Directive } from "../nginx-config.ts";
 import type { Entry, Identity } from "../permissions.ts";
 import type { Ini } from "../supervisor-conf.ts";
+import type { LastWords } from "./last-words.ts";
 
 /** All that the checks know about a host. It is plain data, so that a check is a pure function. */
 export interface HostFacts {
@@ -43,11 +44,11 @@ export interface HostFacts {
 
 /**
  * How the agent answers on its socket, or the reason why it does not. `verified`: if it was to hash the files of releases again.
- * `said`: why its service has stopped, in its own words, which are text for a person and nothing else.
+ * `last`: why its service has stopped, in its own words, which are text for a person and nothing else.
  */
 export type AgentFacts = { socket: string } & (
   | { version: string; verified?: VerifyView[] }
-  | { failure: string; said?: string | undefined }
+  | { failure: string; last?: LastWords | undefined }
 );
 
 export interface HelperFacts {

@@ -1,4 +1,4 @@
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { z } from "zod";
 import { CutoverError } from "../../../shared/errors.ts";
 import { appName } from "../../../shared/names.ts";
@@ -67,9 +67,13 @@ async function readSettings(file: string): Promise<string | undefined> {
 }
 
 function unreadable(path: string, cause: unknown): CutoverError {
-  return new CutoverError("host_settings_invalid", `${path} cannot be read.`, {
+  const denied = (cause as NodeJS.ErrnoException).code === "EACCES";
+  const reason = denied ? "the agent's user may not" : (cause as Error).message;
+  return new CutoverError("host_settings_invalid", `${path} cannot be read: ${reason}.`, {
     unchanged: "Nothing was changed.",
-    fix: "Make it readable for the agent: check its owner, its mode and those of its directories.",
+    fix: denied
+      ? `It has no secrets. Open it, with its directory, to everybody on the host: \`chmod a+rX ${dirname(path)} ${path}\`.`
+      : "It must be an ordinary file, in a directory that the agent may enter.",
     cause,
   });
 }

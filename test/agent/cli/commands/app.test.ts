@@ -172,6 +172,17 @@ test("app add without a user says at once what the deploy would refuse; an embed
   expect((await host.run(["app", "add", "blog"])).out).not.toContain("names no user");
 });
 
+test("app add says to make a user only where there is none", async () => {
+  const added = async (app: string, user: string) =>
+    (
+      await host.run(["app", "add", app, "--user", user, "--config", host.path("real/agent.yml")], {
+        env: { CUTOVER_EMBEDDED: "" },
+      })
+    ).out;
+  expect(await added("blog", "nobody-of-cutover")).toContain("`useradd --system --create-home nobody-of-cutover`");
+  expect(await added("wiki", "root")).not.toContain("useradd");
+});
+
 test("app add reports all faults of its options, and writes nothing", async () => {
   const { exit, err } = await host.run([
     "app",

@@ -13,11 +13,43 @@ testTraps([
   ],
   [
     "an agent that has stopped for a fault in its settings",
-    healthyHost({ agent: { socket: "/s", failure: "No agent answers on /s.", said: "A TLS file cannot be read." } }),
+    healthyHost({
+      agent: {
+        socket: "/s",
+        failure: "No agent answers on /s.",
+        last: { said: "A TLS file cannot be read.", stays: true },
+      },
+    }),
     "agent",
     "error",
     /^The agent has stopped: A TLS file cannot be read\.$/,
     /Correct that, then .*systemctl restart cutover-agent/,
+  ],
+  [
+    "an agent that systemd starts again and again, with the reason",
+    healthyHost({
+      agent: { socket: "/s", failure: "No agent answers on /s.", last: { said: "No python3 runs.", stays: false } },
+    }),
+    "agent",
+    "error",
+    /does not stay up: No python3 runs\./,
+    /journalctl -u cutover-agent -t cutover-helper/,
+  ],
+  [
+    "settings of an app that the agent's user may not read",
+    two({ settings: [entry("/etc/cutover/apps", 0o40755), entry("/etc/cutover/apps/shop.yml", 0o100600)] }),
+    "helper",
+    "error",
+    /cutover-agent may not read \/etc\/cutover\/apps\/shop\.yml \(0600, owner 0, group 0\)/,
+    /^`chmod a\+r \/etc\/cutover\/apps\/shop\.yml`/,
+  ],
+  [
+    "a directory of settings that the agent's user may not list",
+    two({ settings: [entry("/etc/cutover", 0o40711), entry("/etc/cutover/apps", 0o40711)] }),
+    "helper",
+    "error",
+    /may not read \/etc\/cutover\/apps \(0711/,
+    /^`chmod a\+rx \/etc\/cutover\/apps`/,
   ],
   [
     "a host without the agent's user",

@@ -95,6 +95,17 @@ testTraps([
     /cutover tls renew shop/,
   ],
   [
+    "an authority that this host cannot reach, for which no name and no port of the site is to blame",
+    app({
+      settings: appSettings({ tls: "auto" }),
+      order: { failures: 1, reason: "The authority at acme.example cannot be reached: getaddrinfo EAI_AGAIN." },
+    }),
+    "tls-auto",
+    "error",
+    /EAI_AGAIN/,
+    /^The agent must reach the authority over https: check the host's DNS.*HTTPS_PROXY/,
+  ],
+  [
     "a site with `tls: auto` that no authority can ask",
     app({ settings: appSettings({ tls: "auto", listen: [8080, "443 ssl"] }) }),
     "tls-auto",

@@ -12,6 +12,14 @@ test("of all that the service said, the reason of its last stop", () => {
   expect(lastReason(words("The key is gone.") + words("The certificate is gone."))).toBe("The certificate is gone.");
 });
 
+test("of an agent whose helper ends, what the helper said", () => {
+  const agents =
+    "cutover-agent: The helper cannot be asked: it ended. [helper_unreachable]\nThe sites go on serving.\n";
+  const helpers = "cutover-helper: None of /usr/bin/python3 runs. [python_not_found]\nInstall it.\n";
+  expect(lastReason(agents, helpers)).toBe("None of /usr/bin/python3 runs.");
+  expect(lastReason(agents)).toBe("The helper cannot be asked: it ended.");
+});
+
 test("nothing where it said nothing", () => {
   expect(lastReason("-- No entries --\n")).toBeUndefined();
 });
