@@ -61,7 +61,12 @@ const agentSettings = z.strictObject({
     description: "The ports of nginx at which they speak the PROXY protocol (version 1 or 2): `[80, 443]`.",
     absent: "none",
   }),
-  data: z.string().default("/var/lib/cutover").describe("The directory of releases, environments and state."),
+  data: z
+    .string()
+    .default("/var/lib/cutover")
+    .describe(
+      "The directory of releases, environments and state: no link, and on a file system with access control lists.",
+    ),
   socket: z.string().default("/run/cutover/agent.sock").describe("The admin socket, for commands on this host."),
   helper: z
     .string()

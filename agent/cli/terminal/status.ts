@@ -54,7 +54,7 @@ function siteRows({ urls, maintenance }: AppView, { style, now }: ViewOptions): 
   if (maintenance === undefined) return rows;
   const { since, allow } = maintenance;
   const who = allow.length === 0 ? "" : `, but for ${allow.map(safe).join(", ")}`;
-  const closed = `for maintenance, since ${shortTime(now - Date.parse(since))} ago${who}`;
+  const closed = `for maintenance, ${shortTime(now - Date.parse(since))} ago${who}`;
   return [...rows, ["closed", style("yellow", closed)]];
 }
 
