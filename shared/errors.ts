@@ -151,7 +151,7 @@ export function asCutoverError(thrown: unknown, machine: "host" | "runner" = "ho
   }
   if (code === "ENOSPC" || code === "EDQUOT") {
     return new CutoverError("disk_full", "The disk is full.", {
-      fix: "Free disk space on the host, or lower `keep`, then run it again.",
+      fix: "Free disk space on the host, or inodes: `df -h` and `df -i` show which is used up. Or lower `keep`. Then run it again.",
       cause: thrown,
     });
   }

@@ -13,6 +13,7 @@ import { helper } from "./checks/helper.ts";
 import { instances } from "./checks/instances.ts";
 import { leftovers } from "./checks/leftovers.ts";
 import { listenOutside } from "./checks/listen-outside.ts";
+import { loopback } from "./checks/loopback.ts";
 import { nginxInclude } from "./checks/nginx-include.ts";
 import { nginxLimits } from "./checks/nginx-limits.ts";
 import { nginxModules } from "./checks/nginx-modules.ts";
@@ -47,6 +48,7 @@ export const checks: Record<string, Check> = {
   "app-groups": appGroups,
   "app-ports": appPorts,
   secrets,
+  loopback,
   "nginx-runs": nginxRuns,
   "nginx-include": nginxInclude,
   "nginx-limits": nginxLimits,

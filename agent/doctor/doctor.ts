@@ -3,6 +3,7 @@ import { CutoverError } from "../../shared/errors.ts";
 import { readAgentSettings } from "../host/store/apps-dir.ts";
 import type { AgentSettings } from "../settings.ts";
 import { judge } from "./checks.ts";
+import { editedSinceStart } from "./facts/edited.ts";
 import type { AgentFacts } from "./facts/facts.ts";
 import { hostFacts } from "./facts/host.ts";
 import { lastWordsOf } from "./facts/last-words.ts";
@@ -30,6 +31,7 @@ export async function examine({ config, version, now, upgrade = false, askAgent 
   if (settings instanceof CutoverError) return faultsOf(settings);
   const agent = await askAgent((settings satisfies AgentSettings).socket);
   if ("failure" in agent) agent.last = await lastWordsOf(config);
+  else if (await editedSinceStart(config)) agent.edited = true;
   return judge(await hostFacts({ settings, appsDir: join(config, "apps"), agent, version, now, upgrade }));
 }
 

@@ -60,6 +60,7 @@ const allowed: Record<string, string> = {
   "agent/observe/webhooks.ts": etc,
   "agent/ui/assets.ts": "its own script and style sheet",
   "agent/doctor/facts/host.ts": proc,
+  "agent/doctor/facts/mounts.ts": proc,
   "agent/doctor/facts/processes.ts": proc,
   "agent/install/setup.ts": etc,
   "agent/cli/host-files/env-file.ts": etc,

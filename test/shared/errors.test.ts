@@ -16,6 +16,10 @@ test.each([
   expect(error.fix).not.toContain("bug in cutover");
 });
 
+test("a full disk may have bytes left, and no inodes", () => {
+  expect(asCutoverError(refusal("ENOSPC", "ENOSPC: no space left, open")).fix).toContain("`df -i`");
+});
+
 test("a quota is a full disk, on the host too", () => {
   expect(asCutoverError(refusal("EDQUOT", "EDQUOT: disk quota exceeded, write")).code).toBe("disk_full");
 });

@@ -52,6 +52,11 @@ function wordsFor({ instance, answer, path, timeout, server, strays }: Unanswere
         message: `${instance} accepted the connection and did not answer GET ${path} within ${timeout}.`,
         fix: `Find what its first request waits for: a database, a lock, another service. ${longer}`,
       };
+    case "blocked":
+      return {
+        message: `No connection from this host to the port of ${instance} was made within ${timeout} (${answer.reason}).`,
+        fix: "The instance is not to blame: a firewall of the host, or a loopback interface that is down, keeps 127.0.0.1 from itself. `ip link set lo up`, and let the firewall accept the interface lo. Or use `bind: socket`, which no firewall sees.",
+      };
     case "absent":
       return {
         message: `${instance} runs, and after ${timeout} it listens neither on its ${place} nor on any port.`,

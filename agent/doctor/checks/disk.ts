@@ -1,5 +1,5 @@
 import prettyBytes from "pretty-bytes";
-import type { HostFacts } from "../facts/facts.ts";
+import type { HostFacts, MountFacts } from "../facts/facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
 
 export function disk({ disk, settings }: HostFacts): Finding[] {
@@ -7,7 +7,7 @@ export function disk({ disk, settings }: HostFacts): Finding[] {
   const { free: kept } = settings.limits;
   const fix =
     "Free some space, keep fewer releases (`keep` in cutover.yml), or move `data` in agent.yml to a larger disk.";
-  const found: Finding[] = [];
+  const found: Finding[] = mountFindings(disk.path, disk.mount);
   if (disk.free < kept * 3) {
     const make = disk.free < kept ? error : warning;
     found.push(
@@ -27,6 +27,30 @@ export function disk({ disk, settings }: HostFacts): Finding[] {
         what: `The file system of ${disk.path} has inodes for only ${disk.inodes} more files.`,
         why: "A release and its environment have thousands of files.",
         fix,
+      }),
+    );
+  }
+  return found;
+}
+
+/** What a hardened or a failing host does to the file system of the releases. */
+function mountFindings(path: string, mount: MountFacts | undefined): Finding[] {
+  const found: Finding[] = [];
+  if (mount?.options.includes("ro")) {
+    found.push(
+      error("disk", {
+        what: `The file system of ${path} (${mount.at}) is read-only.`,
+        why: "Linux makes it so when its disk fails. Nothing can be deployed, and the agent cannot record what it does.",
+        fix: `\`dmesg\` says whether the disk fails. If not: \`mount -o remount,rw ${mount.at}\`, and correct /etc/fstab.`,
+      }),
+    );
+  }
+  if (mount?.options.includes("noexec")) {
+    found.push(
+      warning("disk", {
+        what: `The file system of ${path} (${mount.at}) is mounted with noexec.`,
+        why: "Packages with compiled code cannot be loaded from there (`failed to map segment from shared object`), and no program of an environment starts by its own name.",
+        fix: `\`mount -o remount,exec ${mount.at}\`, and the same in /etc/fstab; or move \`data\` in agent.yml to another file system.`,
       }),
     );
   }

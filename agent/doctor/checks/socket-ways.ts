@@ -27,7 +27,12 @@ interface Closed {
   finding: Finding;
 }
 
-function closedToNginx({ app }: App, entries: Entries, worker: Worker | undefined, group: string): Closed | undefined {
+function closedToNginx(
+  { app, home }: App,
+  entries: Entries,
+  worker: Worker | undefined,
+  group: string,
+): Closed | undefined {
   const closed = worker && obstacle(entries, worker);
   if (worker === undefined || closed === undefined) return undefined;
   const { path } = closed;
@@ -35,9 +40,11 @@ function closedToNginx({ app }: App, entries: Entries, worker: Worker | undefine
   const finding = error("socket-ways", {
     what: `nginx's workers may not ${socket ? "open" : "pass"} ${path} (${described(closed)}; they are user ${worker.uid}, groups ${worker.gids.join(", ")}).`,
     why: `It is on the path to the sockets and static files of ${app}, so visitors get 502 or 403.`,
-    fix: socket
-      ? `Run \`cutover redeploy ${app}\`: new sockets have the group ${group}.`
-      : `\`chmod o+x ${path}\`, or give the directory a group of nginx's workers, and this group the x bit.`,
+    // A run's directory that is open to all would open its sockets to every user of the host.
+    fix:
+      socket || path.startsWith(`${home}/run/`)
+        ? `Run \`cutover redeploy ${app}\`: new sockets and their directories have the group ${group}.`
+        : `\`chmod o+x ${path}\`, or give the directory a group of nginx's workers, and this group the x bit.`,
   });
   return { path, finding };
 }
@@ -64,9 +71,9 @@ function groupFindings(worker: Worker, group: string, own: HostFacts["ownGroup"]
       what:
         own === "none"
           ? `This host has no group ${group}, which nginx.group in agent.yml names.`
-          : `nginx's workers are not in the group ${group}, which nginx.group in agent.yml names.`,
+          : `nginx's workers (groups ${worker.gids.join(", ")}) are not in the group ${group}, which nginx.group in agent.yml names.`,
       why: "Only that group may open the directories of sockets, so visitors of every app would get 502.",
-      fix: "Set nginx.group in agent.yml to the group of nginx's workers (on Debian www-data), then redeploy the apps.",
+      fix: `Set nginx.group in agent.yml to the group of nginx's workers: \`getent group ${worker.gids[0] ?? "www-data"}\` has its name. Then \`systemctl restart cutover-agent\`, and \`cutover redeploy\` each app.`,
     }),
   ];
 }

@@ -34,20 +34,22 @@ export interface HostFacts {
   /** Directories that the settings name and nginx needs. */
   directories: { named: string; path: string; purpose: string; entry: Entry | undefined }[];
   pythons: PythonFacts[];
+  /** Why a connection from this host to itself at 127.0.0.1 is not made; undefined if it is. */
+  loopback: string | undefined;
   /** The ports that the kernel gives to outgoing connections. */
   ephemeral: { first: number; last: number } | undefined;
   /** How many the host has. */
   processors: number;
   /** undefined if the file system of the data directory does not report it. */
-  disk: { path: string; free: number; inodes: number } | undefined;
+  disk: { path: string; free: number; inodes: number; mount?: MountFacts | undefined } | undefined;
 }
 
 /**
  * How the agent answers on its socket, or the reason why it does not. `verified`: if it was to hash the files of releases again.
- * `last`: why its service has stopped, in its own words, which are text for a person and nothing else.
+ * `edited`: agent.yml was changed since it started. `last`: why its service has stopped, in its own words, which are text for a person and nothing else.
  */
 export type AgentFacts = { socket: string } & (
-  | { version: string; verified?: VerifyView[] }
+  | { version: string; verified?: VerifyView[]; edited?: boolean }
   | { failure: string; last?: LastWords | undefined }
 );
 
@@ -177,6 +179,13 @@ export interface WebhookFileFacts {
   /** Why it cannot be used. The facts never have its content. */
   problem: string | undefined;
   entry: Entry | undefined;
+}
+
+/** The mount that a path is on. */
+export interface MountFacts {
+  at: string;
+  /** Such as `rw`, `noexec`. */
+  options: string[];
 }
 
 /** What the host has for a Python version that an app asks for. Without a version: the host's python3. */

@@ -8,6 +8,8 @@ import { appFacts, strayEnvFiles } from "./apps.ts";
 import { certificateFacts } from "./certificates.ts";
 import type { AgentFacts, AppFacts, HostFacts, PythonFacts } from "./facts.ts";
 import { helperFacts } from "./helper.ts";
+import { loopbackFault } from "./loopback.ts";
+import { mountOf } from "./mounts.ts";
 import { nginxFacts } from "./nginx.ts";
 import { entryOf } from "./paths.ts";
 import { supervisorFacts } from "./supervisor.ts";
@@ -46,6 +48,7 @@ export async function hostFacts({ settings, appsDir, ...asked }: HostFactsOption
     webhookFiles: await webhookFileFacts(settings, apps),
     directories: await directoryFacts(settings, apps),
     pythons,
+    loopback: await loopbackFault(),
     ephemeral: await ephemeralPorts(),
     processors: availableParallelism(),
     disk,
@@ -104,7 +107,10 @@ async function diskFacts(data: string): Promise<HostFacts["disk"]> {
   for (let path = data; ; path = path.slice(0, path.lastIndexOf("/"))) {
     const found = await statfs(path || "/").catch(() => undefined);
     if (found !== undefined)
-      return { path: data, free: found.bavail * found.bsize, inodes: found.files === 0 ? Infinity : found.ffree };
+      return {
+        ...{ path: data, free: found.bavail * found.bsize, inodes: found.files === 0 ? Infinity : found.ffree },
+        mount: await mountOf(path || "/"),
+      };
     if (path === "" || path === "/") return undefined;
   }
 }

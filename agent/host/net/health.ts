@@ -60,8 +60,10 @@ export class SocketProbe implements HealthProbe {
           call.destroy();
         }),
       );
+      let connected = false;
+      call.on("socket", (socket) => socket.once("connect", () => (connected = true)));
       call.on("error", (error: NodeJS.ErrnoException) => {
-        if (signal.aborted) void noAnswer(instance, timeoutMs).then(resolve);
+        if (signal.aborted) void noAnswer(instance, { timeoutMs, connected }).then(resolve);
         else unreachable(explain(error, instance), notAnswered[error.code ?? ""]);
       });
       call.end();
@@ -107,14 +109,22 @@ const notAnswered: Record<string, NotAnswered> = {
   ECONNREFUSED: "absent",
   ECONNRESET: "closed",
   EPIPE: "closed",
+  ENETUNREACH: "blocked",
+  EHOSTUNREACH: "blocked",
+  EPERM: "blocked",
 };
 
-/** A process that is still busy with its start has not even accepted the connection. */
-async function noAnswer({ address }: Instance, timeoutMs: number): Promise<HealthAnswer> {
-  const waits = await hasBacklog(address).catch(() => false);
-  return waits
-    ? { kind: "unreachable", reason: `nothing accepted the connection within ${timeoutMs} ms`, how: "waiting" }
-    : { kind: "unreachable", reason: `no answer within ${timeoutMs} ms`, how: "silent" };
+/** A process that is still busy with its start has not even accepted the connection. A firewall makes none. */
+async function noAnswer(
+  { address, protocol }: Instance,
+  { timeoutMs, connected }: { timeoutMs: number; connected: boolean },
+): Promise<HealthAnswer> {
+  if (await hasBacklog(address).catch(() => false))
+    return { kind: "unreachable", reason: `nothing accepted the connection within ${timeoutMs} ms`, how: "waiting" };
+  // The kernel connects to a unix socket at once, and what speaks uwsgi connects elsewhere.
+  if ("port" in parseAddress(address) && protocol === "http" && !connected)
+    return { kind: "unreachable", reason: `no connection was made within ${timeoutMs} ms`, how: "blocked" };
+  return { kind: "unreachable", reason: `no answer within ${timeoutMs} ms`, how: "silent" };
 }
 
 function explain(error: NodeJS.ErrnoException, { address, protocol }: Instance): string {
@@ -125,6 +135,10 @@ function explain(error: NodeJS.ErrnoException, { address, protocol }: Instance):
       return `nothing listens on ${placeOf(parseAddress(address))}`;
     case "EACCES":
       return "the agent may not open its socket";
+    case "ENETUNREACH":
+    case "EHOSTUNREACH":
+    case "EPERM":
+      return `this host lets no connection through to ${placeOf(parseAddress(address))}`;
     case "ECONNRESET":
     case "EPIPE":
       return `it closed the connection without an answer${protocol === "uwsgi" ? "; it is asked in the uwsgi protocol" : ""}`;

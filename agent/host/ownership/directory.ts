@@ -66,9 +66,13 @@ async function opened(path: string, flags: number): Promise<FileHandle> {
 }
 
 function notOurs(path: string, cause?: unknown): CutoverError {
-  return new CutoverError("host_settings_invalid", `${path} must be a directory that cutover made itself.`, {
-    unchanged: "It was not changed, nor was what it leads to.",
-    fix: "Move it away. To have the directory on another disk, mount that disk there; do not use a link.",
-    cause,
-  });
+  return new CutoverError(
+    "host_settings_invalid",
+    `${path} must be a directory that cutover made itself, and not a link.`,
+    {
+      unchanged: "It was not changed, nor was what it leads to.",
+      fix: "Move it away. To have the directory on another disk, mount that disk there; do not use a link.",
+      cause,
+    },
+  );
 }

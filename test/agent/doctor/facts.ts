@@ -125,6 +125,7 @@ export function healthyHost(parts: Partial<HostFacts> = {}): HostFacts {
     pythons: [
       { version: undefined, apps: ["shop"], found: { path: "/usr/bin/python3", version: "3.11.2", pip: [23, 0] } },
     ],
+    loopback: undefined,
     ephemeral: { first: 32_768, last: 60_999 },
     disk: { path: "/var/lib/cutover", free: 50 * 1024 ** 3, inodes: 1_000_000 },
     ...parts,

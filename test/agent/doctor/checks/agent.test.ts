@@ -1,6 +1,6 @@
 import { agentSettingsSchema } from "../../../../agent/settings.ts";
-import { appFacts, entry, healthyHost } from "../facts.ts";
-import { root, testTraps, two } from "./traps.ts";
+import { appFacts, appSettings, entry, healthyHost } from "../facts.ts";
+import { app, root, testTraps, two } from "./traps.ts";
 
 testTraps([
   [
@@ -26,14 +26,36 @@ testTraps([
     /Correct that, then .*systemctl restart cutover-agent/,
   ],
   [
+    "an agent that only its own host can reach, and an app that GitHub deploys",
+    app({
+      settings: appSettings({ trust: [{ github: { repository: "acme/shop", environment: "production" } }] }),
+    }),
+    "agent",
+    "warning",
+    /No workflow can reach this agent: .* 127\.0\.0\.1:7070\./,
+    /`listen`, `names` and `tls`.*systemctl restart cutover-agent/,
+  ],
+  [
+    "an agent.yml that the agent has not read",
+    healthyHost({ agent: { socket: "/s", version: "1.2.3", edited: true } }),
+    "agent",
+    "warning",
+    /changed after the agent had started/,
+    /systemctl restart cutover-agent/,
+  ],
+  [
     "an agent that systemd starts again and again, with the reason",
     healthyHost({
-      agent: { socket: "/s", failure: "No agent answers on /s.", last: { said: "No python3 runs.", stays: false } },
+      agent: {
+        socket: "/s",
+        failure: "No agent answers on /s.",
+        last: { said: "No python3 runs.", fix: "Install it.", stays: false },
+      },
     }),
     "agent",
     "error",
     /does not stay up: No python3 runs\./,
-    /journalctl -u cutover-agent -t cutover-helper/,
+    /^Install it\. It comes up by itself then\. `journalctl -u cutover-agent -t cutover-helper/,
   ],
   [
     "settings of an app that the agent's user may not read",

@@ -9,15 +9,17 @@ const words = (message: string) =>
   }).text;
 
 test("of all that the service said, the reason of its last stop", () => {
-  expect(lastReason(words("The key is gone.") + words("The certificate is gone."))).toBe("The certificate is gone.");
+  expect(lastReason(words("The key is gone.") + words("The certificate is gone."))).toEqual({
+    ...{ said: "The certificate is gone.", fix: "Correct it." },
+  });
 });
 
 test("of an agent whose helper ends, what the helper said", () => {
   const agents =
     "cutover-agent: The helper cannot be asked: it ended. [helper_unreachable]\nThe sites go on serving.\n";
   const helpers = "cutover-helper: None of /usr/bin/python3 runs. [python_not_found]\nInstall it.\n";
-  expect(lastReason(agents, helpers)).toBe("None of /usr/bin/python3 runs.");
-  expect(lastReason(agents)).toBe("The helper cannot be asked: it ended.");
+  expect(lastReason(agents, helpers)).toEqual({ said: "None of /usr/bin/python3 runs.", fix: "Install it." });
+  expect(lastReason(agents)?.said).toBe("The helper cannot be asked: it ended.");
 });
 
 test("nothing where it said nothing", () => {
