@@ -20,7 +20,7 @@ const longestChain = 5;
 
 /** The agent got an answer from the instances themselves, so their logs do not say why nginx gets none. */
 const noWay =
-  "If the app does not answer so itself, nginx cannot reach the instances, and its error log on the host says why (often /var/log/nginx/error.log). An app that changes the mode of its socket must stop that: nginx's user needs it.";
+  "If the app does not answer so itself, nginx cannot reach the instances: `cutover doctor` on the host names a directory or a group that is in the way, and nginx's error log says more (often /var/log/nginx/error.log). An app that changes the mode of its socket must stop that: nginx's user needs it.";
 
 /**
  * Asks each address of the site once for the page of the health check, and for the front page, of which it only warns: the
