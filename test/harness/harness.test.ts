@@ -4,6 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { inputEnvironment } from "./action.ts";
 import { annotationsOf, parseFileCommands } from "./action-output.ts";
@@ -135,6 +136,16 @@ describe("helpers", () => {
     });
     expect(all).toHaveLength(600);
     expect(new Set([...own, ...all]).size).toBe(700);
+  });
+
+  it("keeps a run's files in memory while another run ends", async () => {
+    const { TMPDIR: _, ...env } = process.env;
+    const run = (script: string) =>
+      runProgram(["sh", fileURLToPath(new URL("../in-memory.sh", import.meta.url)), "sh", "-c", script], { env });
+    const slow = run('file=$(mktemp) && sleep 0.5 && test -e "$file" && rm "$file" && echo kept');
+    await sleep(200);
+    expect(await run("true")).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect(await slow).toEqual({ code: 0, stdout: "kept\n", stderr: "" });
   });
 
   it("tells a program's exit code and output, and -1 for a signal", async () => {
