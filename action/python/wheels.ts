@@ -107,7 +107,7 @@ async function runPip(
   const { ok, how, output } = await exec(command);
   if (ok) return;
   const refused = /\(from versions: none\)/.test(output)
-    ? await refusedIndexes(command, exec, join(into, "pip.log"))
+    ? await whatPipSkips(command, exec, join(into, "pip.log"))
     : "";
   const said = `${output}${refused}`;
   const cause = findCause(said, {
@@ -125,13 +125,16 @@ async function runPip(
 }
 
 /**
- * An index that refuses a job looks to pip like one without the package: only a log of its own tells them apart, without
- * passwords. With such a log pip no longer shows what builds print, so it is asked a second time.
+ * An index that refuses a job or fails, and one that has the package for another system alone, look to pip like one without
+ * the package: only a log of its own tells them apart, without passwords. With such a log pip no longer shows what builds
+ * print, so it is asked a second time.
  */
-async function refusedIndexes(command: ExecRequest, exec: Exec, log: string): Promise<string> {
+async function whatPipSkips(command: ExecRequest, exec: Exec, log: string): Promise<string> {
   await exec({ ...command, env: { ...command.env, PIP_LOG: log }, onLine: () => undefined });
   if (!existsSync(log)) return "";
-  const lines = readFileSync(log, "utf8").matchAll(/^\S+ +(Could not fetch URL \S+: 40[137] Client Error: .+)$/gm);
+  const lines = readFileSync(log, "utf8").matchAll(
+    /^\S+ +(Could not fetch URL \S+: .+|Skipping link: none of the wheel's tags .+)$/gm,
+  );
   rmSync(log);
   return [...new Set([...lines].map(([, line]) => `${line}\n`))].slice(-maxRefused).join("");
 }

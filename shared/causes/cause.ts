@@ -2,7 +2,7 @@ import { ownText } from "../own-text.ts";
 import type { Hint } from "./hint.ts";
 import { hints } from "./hints.ts";
 import { packageOf } from "./packages.ts";
-import { type Frame, lastTraceback, type ProjectFile, type Raised } from "./traceback.ts";
+import { type Frame, isOwnSocket, lastTraceback, type ProjectFile, type Raised } from "./traceback.ts";
 
 /** Why a program failed, found in what it printed. All of it is untrusted text. */
 export interface Cause {
@@ -69,13 +69,26 @@ export function findCause(output: string, options: CauseOptions): Cause | undefi
   const byLine = (wanted: Hint["anywhere"]) => anywhere(lines, raised, wanted, options);
   const first = byLine("first");
   if (first !== undefined) return first;
-  const found = said === undefined ? undefined : hints.find((each) => each.pattern.test(said) && fits(each, lines));
-  if (found !== undefined && said !== undefined) return explained(said, found, raised, options);
+  const known = said === undefined ? undefined : knownCause(said, raised, lines, options);
+  if (known !== undefined) return known;
   const told = byLine("always");
   if (told !== undefined) return told;
   if (said === undefined) return byLine("if nothing else") ?? byLine("if silent");
-  if (raised !== undefined || looksLikeError.test(said)) return unexplained(said, raised);
-  return byLine("if nothing else") ?? { ...unexplained(said, raised), vague: true };
+  if (raised !== undefined || looksLikeError.test(said)) return unexplained(said, raised, options);
+  return byLine("if nothing else") ?? { ...unexplained(said, raised, options), vague: true };
+}
+
+/** By the last line that says what went wrong. */
+function knownCause(
+  said: string,
+  raised: Raised | undefined,
+  lines: string[],
+  options: CauseOptions,
+): Cause | undefined {
+  const found = hints.find((each) => each.pattern.test(said) && fits(each, lines));
+  const known = found === undefined ? undefined : explained(said, found, raised, options);
+  const variable = found === undefined || found.value === true ? variableIn(raised) : undefined;
+  return raised === undefined || variable === undefined ? known : ofVariable(variable, raised, options, known);
 }
 
 /** A hint whose line is not the last one. */
@@ -101,7 +114,7 @@ function fits({ with: needed, without }: Hint, lines: string[]): boolean {
 /** The last line that says what went wrong. pip says it first and what follows from it later, so its first ERROR counts. */
 function plainLine(lines: string[], lastLine: boolean): string | undefined {
   const plain = lines.filter((line) => !ordinary.test(line)).map(withoutPrefix);
-  const telling = plain.filter((line) => line !== "" && !consequence.test(line));
+  const telling = plain.filter((line) => line !== "" && !consequence.test(line) && !isOwnSocket(line));
   const errors = telling.filter((line) => looksLikeError.test(line));
   return (
     errors.find((line) => /^ERROR: (?!Could not find a version)/.test(line)) ??
@@ -128,12 +141,48 @@ function explained(said: string, hint: Hint, raised: Raised | undefined, { app, 
 }
 
 /** Of a line that no hint knows. */
-function unexplained(said: string, raised: Raised | undefined): Cause {
+function unexplained(said: string, raised: Raised | undefined, { app, where }: CauseOptions): Cause {
   const frame = raised?.frame;
   const line = cut(withFrame(said, raised));
-  return frame === undefined
-    ? { line }
-    : { line, frame, fix: `Correct ${frame.file}, line ${frame.line}, and deploy again.` };
+  if (raised === undefined || frame === undefined) return { line };
+  const place = placeOf(raised);
+  const set =
+    where === "host" ? `with \`cutover env set ${app} NAME\`, or in \`env\` of cutover.yml` : "in `env` of this step";
+  if (raised.own === true && onPurpose.test(raised.source ?? "")) {
+    const fix = `${place} ends it with this error on purpose: make true what it asks for, and deploy again. A variable of the environment is set ${set}.`;
+    return { line, frame, fix: cut(fix) };
+  }
+  if (raised.own === true || /^(?:Syntax|Indentation|Tab)Error/.test(said)) {
+    return { line, frame, fix: `Correct ${frame.file}, line ${frame.line}, and deploy again.` };
+  }
+  return {
+    ...{ line, frame },
+    fix: cut(
+      `What ${place} calls has failed: correct what it is given there, or the setting that this comes from, and deploy again.`,
+    ),
+  };
+}
+
+/** A line by which a project itself refuses to go on. */
+const onPurpose = /^(?:(?:raise|assert)\b|(?:sys\.)?exit\()/;
+/** How Python, django-environ and python-decouple read a variable of the environment. */
+const readsVariable = /\b(?:environ(?:\.get)?|getenv|env(?:\.\w+)?|config)\s*[([]\s*['"]([A-Z][A-Z0-9_]*)['"]/;
+/** What a wrong value leads to. A syntax error in that line is another thing. */
+const ofValue = /^(?!Syntax|Indentation|Tab|Name|Import|ModuleNotFound)\w+/;
+
+/** The variable of the environment that the line which failed reads. */
+function variableIn(raised: Raised | undefined): string | undefined {
+  return ofValue.test(raised?.exception ?? "") ? readsVariable.exec(raised?.source ?? "")?.[1] : undefined;
+}
+
+/** @param known what a hint says of the value that is wrong */
+function ofVariable(name: string, raised: Raised, { app, where }: CauseOptions, known: Cause | undefined): Cause {
+  const place = placeOf(raised);
+  const fix =
+    where === "host"
+      ? `${place} reads the variable ${name} of the environment: \`cutover env list ${app}\` shows whether it is set. Set what the code expects with \`cutover env set ${app} ${name}\`, or in \`env\` of cutover.yml.`
+      : `${place} reads the variable ${name} of the environment: set what the code expects in \`env\` of this step.`;
+  return { line: cut(withFrame(raised.exception, raised)), ...known, fix: cut(fix), ...frameOf(raised) };
 }
 
 function placeOf(raised: Raised | undefined): string {

@@ -11,6 +11,8 @@ export interface Hint {
   /** Only if another line of the output matches this; or if none matches that. */
   with?: RegExp;
   without?: RegExp;
+  /** About a value: if the line that failed reads a variable of the environment, that variable is named instead. */
+  value?: true;
   /** Says it in better words than the line. `{1}` is the pattern's first group that matched, `{2}` the next. */
   cause?: string;
   /**

@@ -3,13 +3,14 @@ import { frameworkHints } from "./framework-hints.ts";
 import type { Hint } from "./hint.ts";
 import { pipHints } from "./pip-hints.ts";
 import { serverHints } from "./server-hints.ts";
+import { settingsHints } from "./settings-hints.ts";
+import { stdlibHints } from "./stdlib-hints.ts";
 import { systemHints } from "./system-hints.ts";
 import { toolHints } from "./tool-hints.ts";
 
 const write =
   "Write in $CUTOVER_SHARED, which outlives releases, or link the file with `shared:` and `path:` in cutover.yml.";
 const network = "The machine cannot reach that address: check the name, its DNS, a firewall and a proxy.";
-const asgi = "This is an ASGI application: set `server.kind: uvicorn` in cutover.yml.";
 const elsewhere =
   "The command runs in the workflow, which has no such service: let the settings connect only when they need it, or start the service in the job (`services:`).";
 const variable = "Set it on the host with `cutover env set {app} {1}`, or in `env` of cutover.yml if it is no secret.";
@@ -105,14 +106,6 @@ const pythonHints: Hint[] = [
     example: "The module nomod was not found.",
   },
   {
-    id: "removed-name",
-    pattern: /cannot import name '(\w+)' from '([\w.]+)' \(\S*\/lib\/python3\.\d+\/(?!(?:site|dist)-packages\/)\S+\)/,
-    cause: "This version of Python has no {1} in its module {2}: {line}",
-    fix: "Upgrade the package that imports {1}, or set an older `python.version`. In your own code use what has replaced it: `Mapping` and the like, for example, are in collections.abc.",
-    example:
-      "ImportError: cannot import name 'Mapping' from 'collections' (/usr/lib/python3.11/collections/__init__.py)",
-  },
-  {
     id: "name-in-module",
     pattern: /ImportError: cannot import name '\w+' from '([\w.]+)'/,
     fix: "The installed version of {1} has no such name: pin the version in the requirements that the project was written for.",
@@ -125,6 +118,12 @@ const pythonHints: Hint[] = [
     fix: "Install {1}, or correct the command. Programs of the requirements are in the release's environment.",
     runnerFix: "Install {1} in a step before this one (`npm ci` for what package.json names), or correct the command.",
     example: "sh: 1: no_such_tool: not found",
+  },
+  {
+    id: "known-django-command",
+    pattern: /^Unknown command: '(collectstatic|createsuperuser|changepassword|clearsessions|compress|compilescss)'/,
+    fix: "INSTALLED_APPS of the settings in use lacks the app that has {1}: django.contrib.staticfiles for collectstatic, django.contrib.auth or sessions for users and sessions. See DJANGO_SETTINGS_MODULE too.",
+    example: "Unknown command: 'collectstatic'",
   },
   {
     id: "unknown-django-command",
@@ -193,36 +192,6 @@ const pythonHints: Hint[] = [
     example: "ValueError: Missing staticfiles manifest entry for 'shop/site.css'",
   },
   {
-    id: "wsgi-server-for-asgi",
-    pattern: /missing \d+ required positional arguments?: (?:'receive' and )?'send'/,
-    cause: "The server speaks WSGI, and the application is ASGI: {line}",
-    fix: asgi,
-    example: "TypeError: FastAPI.__call__() missing 1 required positional argument: 'send'",
-  },
-  {
-    id: "factory-argument",
-    pattern:
-      /(?:^TypeError: |app factory: )(\w*(?:create|make|factory|build|get)\w*|make)\(\) missing \d+ required (?:positional|keyword-only) arguments?: '(?!environ|start_response|scope|receive|send)/,
-    cause: "The function that makes the application wants an argument, and gets none: {line}",
-    fix: 'Give the argument a default in {1}(). gunicorn also takes a value from cutover.yml: `app: module:{1}("production")`.',
-    example: "TypeError: create_app() missing 1 required positional argument: 'config'",
-  },
-  {
-    id: "factory-not-called",
-    pattern: /^TypeError: (\w*(?:create|make|factory|build|get)\w*|make)\(\) (?:takes|missing|got)/,
-    cause: "The server got a function that makes the application, and not the application: {line}",
-    fix: "Write the call where cutover.yml names the application: `app: module:{1}()`.",
-    example: "TypeError: create_app() takes from 0 to 1 positional arguments but 2 were given",
-  },
-  {
-    id: "asgi-server-for-wsgi",
-    pattern:
-      /missing 1 required positional argument: '(?:start_response|s|start)'|takes 2 positional arguments but 3 were given/,
-    cause: "The server speaks ASGI, and the application is WSGI: {line}",
-    fix: "Set `server.kind: gunicorn` in cutover.yml. If it is that, take `worker_class` (UvicornWorker) out of gunicorn.conf.py.",
-    example: "TypeError: application() missing 1 required positional argument: 's'",
-  },
-  {
     id: "address-in-use",
     pattern: /address already in use/i,
     fix: "Another program, or the app's other instance, has that address: let the app listen where `{socket}` or `{port}` of `server.command` says, and nowhere else.",
@@ -281,12 +250,27 @@ const pythonHints: Hint[] = [
   },
 ];
 
+/** What is known of a kind of error when nothing is known of the error itself. */
+const lastHints: Hint[] = [
+  {
+    id: "django-settings",
+    pattern: /^ImproperlyConfigured: /,
+    fix: "Django says what its settings lack or have wrong: correct them. A value may come from the environment: see `cutover env list {app}` and `env` in cutover.yml.",
+    runnerFix:
+      "Django says what its settings lack or have wrong: correct them. A value may come from `env` of this step.",
+    example: "ImproperlyConfigured: The app module <module 'blog' (namespace)> has multiple filesystem locations",
+  },
+];
+
 export const hints: Hint[] = [
   ...systemHints,
+  ...stdlibHints,
   ...databaseHints,
   ...frameworkHints,
   ...serverHints,
+  ...settingsHints,
   ...pythonHints,
   ...pipHints,
   ...toolHints,
+  ...lastHints,
 ];

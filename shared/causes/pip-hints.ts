@@ -1,40 +1,11 @@
 import type { Hint } from "./hint.ts";
+import { pipIndexHints } from "./pip-index-hints.ts";
 
-const noMatch = /^ERROR: No matching distribution found for /;
+const building = /^\s*error: subprocess-exited-with-error/;
 
 /** Of pip, and of the packages that it builds. */
 export const pipHints: Hint[] = [
-  {
-    id: "pip-index-refused",
-    pattern: /Could not fetch URL \S+: (40[13]|407) Client Error: /,
-    anywhere: "first",
-    with: noMatch,
-    cause: "The package index does not let this job in ({1}): {line}",
-    fix: "Give it a user and a password: `index-url: https://USER:SECRET@...`, with a secret of the workflow. GitHub gives no secrets to a pull request from a fork, nor an environment's to a job without it.",
-    example:
-      "Could not fetch URL http://ci:****@127.0.0.1:18733/auth/simple/acme-billing/: 401 Client Error: Unauthorized for url: http://127.0.0.1:18733/auth/simple/acme-billing/ - skipping\nERROR: No matching distribution found for acme-billing==2.1",
-  },
-  {
-    id: "pip-index-down",
-    pattern:
-      /Retry\(total=0,.*(Connection refused|Name or service not known|Temporary failure in name resolution|timed out|Cannot connect to proxy|Network is unreachable|No route to host|Connection reset by peer|closed connection without response)/,
-    anywhere: "first",
-    with: noMatch,
-    cause: "The package index does not answer: {1}",
-    fix: "Correct `index-url` of this step, or PIP_INDEX_URL in its environment, and see that this runner reaches it: the log has its address. An index in a private network needs a runner there.",
-    example:
-      "WARNING: Retrying (Retry(total=0, connect=None, read=None, redirect=None, status=None)) after connection broken by 'NewConnectionError('<pip._vendor.urllib3.connection.HTTPConnection object at 0x7f4cf959ded0>: Failed to establish a new connection: [Errno 111] Connection refused')': /simple/nosuchthing/\nERROR: No matching distribution found for nosuchthing==1.0",
-  },
-  {
-    id: "pip-index-untrusted",
-    pattern: /The repository located at (\S+) is not a trusted or secure host and is being ignored/,
-    anywhere: "first",
-    with: noMatch,
-    cause: "pip does not ask the package index {1}, because its address begins with http://",
-    fix: "Write https:// in `index-url`, or let pip trust it: `pip-arguments: --trusted-host {1}`.",
-    example:
-      "WARNING: The repository located at pypi.internal.invalid is not a trusted or secure host and is being ignored.\nERROR: No matching distribution found for nosuchthing==1.0",
-  },
+  ...pipIndexHints,
   {
     id: "pip-version-python",
     pattern: /Could not find a version that satisfies the requirement (\S+)/,
@@ -46,6 +17,15 @@ export const pipHints: Hint[] = [
       "ERROR: Ignored the following versions that require a different python version: 2.0 Requires-Python >=3.99; 2.1 Requires-Python >=3.99\nERROR: Could not find a version that satisfies the requirement delta==2.1 (from versions: 1.0)",
   },
   {
+    id: "pip-version-range",
+    pattern:
+      /Could not find a version that satisfies the requirement ((?!\S*===?)\S*[<>~!]\S*).*\(from versions: (?!none\))(?:.*, )??((?:[^,]+, ){0,4}[^,]+)\)$/,
+    anywhere: "first",
+    cause: "Of {2}, the last versions that pip sees, none counts for {1}",
+    fix: "Correct the range in the requirements. A version that was withdrawn (yanked) counts only where `==` names it, and one such as 2.0rc1 only where `--pre` allows it.",
+    example: "ERROR: Could not find a version that satisfies the requirement acme-pay>=1 (from versions: 1.0)",
+  },
+  {
     id: "pip-version",
     pattern:
       /Could not find a version that satisfies the requirement (\S+)(?!\S).*\(from versions: (?!none\))(?:[^()]*, )??((?:[^,()]+, ){0,4}[^,()]+)\)$/,
@@ -55,10 +35,56 @@ export const pipHints: Hint[] = [
     example: "ERROR: Could not find a version that satisfies the requirement Django==4.2.7 (from versions: 3.2.25)",
   },
   {
+    id: "pip-needed-by",
+    pattern:
+      /Could not find a version that satisfies the requirement (\S+) \(from ([A-Za-z][\w.-]*)\) \(from versions: none\)/,
+    anywhere: "first",
+    cause: "{2} needs {1}, and pip finds none",
+    fix: "Pin another version of {2}, or add the index that has {1}: `pip-arguments: --extra-index-url URL`.",
+    example:
+      "ERROR: Could not find a version that satisfies the requirement epsilon>=2 (from delta) (from versions: none)",
+  },
+  {
+    id: "pip-build-program",
+    pattern: /^\s*FileNotFoundError: \[Errno 2\] No such file or directory: '([\w.+-]+)'/,
+    anywhere: "first",
+    with: building,
+    cause: "A package is built, and its build needs the program {1}",
+    fix: "Install {1} in a step before this one (cargo is Rust's), or pin a version of the package that has a wheel: the log names it.",
+    example:
+      "      FileNotFoundError: [Errno 2] No such file or directory: 'cargo'\n  error: subprocess-exited-with-error",
+  },
+  {
+    id: "pip-library",
+    pattern: /cannot find -l([\w.+-]+?)(?::|$)/,
+    anywhere: "first",
+    cause: "A package is compiled and needs the library {1}",
+    fix: "Install the -dev package that has lib{1} in a step before this one (`apt-file search lib{1}.so` names it), or pin a version that has a wheel.",
+    example: "/usr/bin/ld: cannot find -lxmlsec1: No such file or directory",
+  },
+  {
+    id: "pip-old-setup",
+    pattern: /error in (\S+) setup command: (.+)/,
+    anywhere: "first",
+    cause: "{1} cannot be built with today's setuptools: {2}",
+    fix: "Upgrade {1}. If there is nothing newer, write an older setuptools into a file, such as `setuptools<58`, and name it: PIP_BUILD_CONSTRAINT or PIP_CONSTRAINT in `env` of this step.",
+    example: "      error in gamma setup command: use_2to3 is invalid.",
+  },
+  {
+    id: "pip-python-2",
+    pattern: /Missing parentheses in call to '(print|exec)'/,
+    anywhere: "first",
+    with: building,
+    cause: "A package is written for Python 2: {line}",
+    fix: "The log names it: upgrade it, or take another package in its place.",
+    example:
+      "      SyntaxError: Missing parentheses in call to 'print'. Did you mean print(...)?\n  error: subprocess-exited-with-error",
+  },
+  {
     id: "pip-build-needs",
     pattern: /^\s*ModuleNotFoundError: No module named '([\w.]+)'/,
     anywhere: "first",
-    with: /^\s*error: subprocess-exited-with-error/,
+    with: building,
     cause: "A package is built, and its build needs {1}: {line}",
     fix: 'pip builds where only the named packages are. Name {1} in the package\'s pyproject.toml: [build-system] requires = ["setuptools", "{1}"]. If it is not yours, pin a version that has a wheel.',
     example: "ModuleNotFoundError: No module named 'numpy'\nerror: subprocess-exited-with-error",
@@ -75,6 +101,25 @@ export const pipHints: Hint[] = [
     pattern: /does not appear to be a Python project|Directory '[^']+' is not installable/,
     fix: "pip can install only a folder with a pyproject.toml or setup.py: add one, or take this line out of the requirements. For the project itself no such line is needed: a release has all of its files.",
     example: "ERROR: Directory './emptyd' is not installable. Neither 'setup.py' nor 'pyproject.toml' found.",
+  },
+  {
+    id: "pip-hash-of",
+    pattern: /^\s*(\S+) from \w+:\/.*:$/,
+    anywhere: "first",
+    with: /THESE PACKAGES DO NOT MATCH THE HASHES/,
+    cause: "{1} is not what its hash in the requirements says",
+    fix: "Make the lock file again, and see which index it came from: another index may have built {1} anew. If the same index gave another file, find out why before you take it.",
+    example:
+      "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n    gunicorn==20.1.0 from file:///srv/gunicorn.whl (from -r requirements.txt (line 1)):",
+  },
+  {
+    id: "pip-hash-missing",
+    pattern:
+      /Hashes are required in --require-hashes mode|In --require-hashes mode, all requirements must have their versions pinned/,
+    anywhere: "first",
+    cause: "Some requirements have a hash, so all must have one and an exact version, and some have not",
+    fix: "Make the whole file with hashes, such as by `pip-compile --generate-hashes` or `uv export`, or take the hashes out. The log names those without.",
+    example: "ERROR: Hashes are required in --require-hashes mode, but they are missing from some requirements.",
   },
   {
     id: "pip-hash",
@@ -124,6 +169,47 @@ export const pipHints: Hint[] = [
     example: "ERROR: Could not open requirements file: [Errno 2] No such file or directory: 'nope.txt'",
   },
   {
+    id: "pip-other-computer",
+    pattern:
+      /No such file or directory: '(\/?[A-Za-z]:[\\/][^']*|\/(?:Users|croot|opt\/conda|home\/(?!runner)\w+|private|tmp\/build)\/[^']*)'/,
+    anywhere: "first",
+    with: /^ERROR: (?:Exception:|Could not install packages due to an OSError)/,
+    cause: "The requirements name a file of another computer: {1}",
+    fix: "`pip freeze` wrote that line where the package was installed from a folder: write its name and version in its place (`name==1.0`).",
+    example: "ERROR: Exception:\nFileNotFoundError: [Errno 2] No such file or directory: '/C:/Users/anna/shop'",
+  },
+  {
+    id: "pip-url",
+    pattern: /HTTP error (\d{3}) while getting (\S+)/,
+    anywhere: "first",
+    cause: "A requirement is fetched from {2}, which answers {1}",
+    fix: "Correct that address in the requirements. 401, 403, and often 404 mean that it wants a login: give one in the address from a secret, or use a package index.",
+    example: "ERROR: HTTP error 404 while getting http://127.0.0.1:39095/acme_pay-1.0-py3-none-any.whl",
+  },
+  {
+    id: "pip-damaged-wheel",
+    pattern: /Wheel '([^']+)' located at (\S+) is invalid/,
+    anywhere: "first",
+    fix: "The file is damaged, or no wheel at all (an error page that was saved, a pointer of Git LFS): get it again; with Git LFS give actions/checkout `lfs: true`.",
+    example: "ERROR: Wheel 'delta' located at /srv/dist/delta-1.0-py3-none-any.whl is invalid.",
+  },
+  {
+    id: "pip-git-host",
+    pattern: /Host key verification failed/,
+    anywhere: "first",
+    cause: "git does not know the ssh key of the server that a requirement is on: {line}",
+    fix: "In a step before this one: `ssh-keyscan HOST >> ~/.ssh/known_hosts`, after you compared the key, and `ssh-add` a deploy key. Or use https with a token: `git+https://...`.",
+    example: "  Host key verification failed.",
+  },
+  {
+    id: "pip-git-reference",
+    pattern: /pathspec '([^']+)' did not match any file/,
+    anywhere: "first",
+    cause: "A requirement wants {1} of a git repository, and there is no such branch, tag or commit",
+    fix: "Push {1}, or correct what stands after the @ in that requirement.",
+    example: "  error: pathspec 'v9.9' did not match any file(s) known to git",
+  },
+  {
     id: "pip-git-unreachable",
     pattern: /fatal: unable to access '([^']+)'|ssh: connect to host (\S+) port/,
     anywhere: "always",
@@ -146,10 +232,24 @@ export const pipHints: Hint[] = [
     example: "fatal: could not read Username for 'https://github.com': terminal prompts disabled",
   },
   {
+    id: "pip-windows",
+    pattern:
+      /ERROR: No matching distribution found for ((?:pywin32|pypiwin32|pywinpty|win32[\w-]*|wmi|pyreadline3?|windows-curses|pywin32-ctypes)\b)/i,
+    cause: "{1} is for Windows alone: {line}",
+    fix: 'Take it out of the requirements, or write `{1}; sys_platform == "win32"`.',
+    example: "ERROR: No matching distribution found for pywin32==305",
+  },
+  {
     id: "pip-no-match",
     pattern: /ERROR: No matching distribution found for (.+)/,
-    fix: "Correct the name or the version of {1} in the requirements. It may have no wheel for this Python or system. If it lies on an index of your own, give `--index-url` in `pip-arguments`.",
+    fix: "Correct the name or the version of {1} in the requirements. It may have no wheel for this Python or system. If it lies on an index of your own, give `index-url` of this step.",
     example: "ERROR: No matching distribution found for nosuchpkg-x==1",
+  },
+  {
+    id: "pip-one-equals-sign",
+    pattern: /Invalid requirement: '?([\w.[\]-]+)=(\d[\w.*]*)/,
+    fix: "One = is conda's way; for pip write {1}=={2}.",
+    example: "ERROR: Invalid requirement: 'gunicorn=20.1.0' (from line 1 of requirements.txt)",
   },
   {
     id: "pip-requirement",

@@ -4,6 +4,8 @@ const own = "the release's directory, its user and its log are set already.";
 const exits =
   "Look for `os._exit`, `sys.exit` or a crash in C code in what the app imports: `python -c 'import MODULE'` in the project shows it.";
 
+const asgi = "This is an ASGI application: set `server.kind: uvicorn` in cutover.yml.";
+
 /** Of gunicorn, uvicorn, uWSGI, hypercorn, waitress, Tornado and Celery. */
 export const serverHints: Hint[] = [
   {
@@ -36,6 +38,28 @@ export const serverHints: Hint[] = [
     pattern: /(gevent|eventlet) worker requires |class uri '([^']+)' invalid or not found/,
     fix: "Add the package that has the worker class {1} to the requirements, or correct `worker_class` in gunicorn.conf.py.",
     example: "RuntimeError: gevent worker requires gevent 1.4 or higher",
+  },
+  {
+    id: "gunicorn-not-callable",
+    pattern: /^Application object must be callable/,
+    fix: "`server.app` in cutover.yml names something that is no application, such as a text or a module: correct what stands after its colon.",
+    example: "Application object must be callable.",
+  },
+  {
+    id: "gunicorn-setting",
+    pattern:
+      /^Error: (?:invalid literal for int\(\) with base 0: .*|Not an? \w+: .*|Value must be .*|Invalid (?:boolean|value|callable).*)/,
+    cause: "gunicorn does not understand one of its settings: {line}",
+    fix: "Correct that value in gunicorn.conf.py, or in GUNICORN_CMD_ARGS of `env` in cutover.yml.",
+    example: "Error: invalid literal for int() with base 0: 'four'",
+  },
+  {
+    id: "celery-root",
+    pattern: /Running a worker with superuser privileges when the/,
+    anywhere: "first",
+    cause: "Celery does not run as root a worker that accepts pickle",
+    fix: "Give the app a user of its own (`user` in its settings file on the host), or let the worker accept json alone: `accept_content = ['json']`.",
+    example: "Running a worker with superuser privileges when the",
   },
   {
     id: "connection-in-use",
@@ -136,5 +160,35 @@ export const serverHints: Hint[] = [
     pattern: /Unrecognized command line option: '([\w-]+)'/,
     fix: 'Tornado takes only options that are defined before parse_command_line(): write `define("{1}")` there, or take --{1} out of the command.',
     example: "Error: Unrecognized command line option: 'port'",
+  },
+  {
+    id: "wsgi-server-for-asgi",
+    pattern: /missing \d+ required positional arguments?: (?:'receive' and )?'send'/,
+    cause: "The server speaks WSGI, and the application is ASGI: {line}",
+    fix: asgi,
+    example: "TypeError: FastAPI.__call__() missing 1 required positional argument: 'send'",
+  },
+  {
+    id: "factory-argument",
+    pattern:
+      /(?:^TypeError: |app factory: )(\w*(?:create|make|factory|build|get)\w*|make)\(\) missing \d+ required (?:positional|keyword-only) arguments?: '(?!environ|start_response|scope|receive|send)/,
+    cause: "The function that makes the application wants an argument, and gets none: {line}",
+    fix: 'Give the argument a default in {1}(). gunicorn also takes a value from cutover.yml: `app: module:{1}("production")`.',
+    example: "TypeError: create_app() missing 1 required positional argument: 'config'",
+  },
+  {
+    id: "factory-not-called",
+    pattern: /^TypeError: (\w*(?:create|make|factory|build|get)\w*|make)\(\) (?:takes|missing|got)/,
+    cause: "The server got a function that makes the application, and not the application: {line}",
+    fix: "Write the call where cutover.yml names the application: `app: module:{1}()`.",
+    example: "TypeError: create_app() takes from 0 to 1 positional arguments but 2 were given",
+  },
+  {
+    id: "asgi-server-for-wsgi",
+    pattern:
+      /missing 1 required positional argument: '(?:start_response|s|start)'|takes 2 positional arguments but 3 were given/,
+    cause: "The server speaks ASGI, and the application is WSGI: {line}",
+    fix: "Set `server.kind: gunicorn` in cutover.yml. If it is that, take `worker_class` (UvicornWorker) out of gunicorn.conf.py.",
+    example: "TypeError: application() missing 1 required positional argument: 's'",
   },
 ];

@@ -24,7 +24,7 @@ export const systemHints: Hint[] = [
   },
   {
     id: "newer-syntax",
-    pattern: /^SyntaxError: (?:invalid syntax|f-string: |expected '\(')/,
+    pattern: /^SyntaxError: (?:invalid syntax|f-string: |expected '\('|multiple exception types must be parenthesized)/,
     fix: "Correct {place}. If your own Python accepts it, the Python that ran it is older: see `python.version` in cutover.yml.",
     runnerFix:
       "Correct {place}. If your own Python accepts it, the workflow's is older: see `python-version` of actions/setup-python.",
@@ -32,6 +32,7 @@ export const systemHints: Hint[] = [
   },
   {
     id: "json",
+    value: true,
     pattern: /^JSONDecodeError: /,
     fix: "What {place} reads is no JSON: `python -m json.tool FILE` shows where. `char 0` means that it is empty, or is another thing, such as an error page.",
     example: "JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
@@ -101,6 +102,7 @@ export const systemHints: Hint[] = [
   },
   {
     id: "empty-number",
+    value: true,
     pattern: /invalid literal for int\(\) with base 10: ''/,
     cause: "A variable of the environment is empty where the code wants a number: {line}",
     fix: "Set it with `cutover env set {app} NAME`, or in `env` of cutover.yml. `cutover env list {app}` shows what is set.",
@@ -108,11 +110,21 @@ export const systemHints: Hint[] = [
   },
   {
     id: "none-variable",
+    value: true,
     pattern:
       /^TypeError: (?:(?:int|float)\(\) argument must be|expected str, bytes or os\.PathLike object,).* not '?NoneType/,
     cause: "A value is missing, most often a variable of the environment: {line}",
     fix: "See which one {place} reads, and set it with `cutover env set {app} NAME`, or in `env` of cutover.yml. `cutover env list {app}` shows what is set.",
     example: "TypeError: int() argument must be a string, a bytes-like object or a real number, not 'NoneType'",
+  },
+  {
+    id: "none-attribute",
+    value: true,
+    pattern: /^AttributeError: 'NoneType' object has no attribute '/,
+    fix: "A value that {place} uses is None, because nothing has set it: a variable of the environment (`cutover env list {app}`), a setting, or what a call before that line has returned.",
+    runnerFix:
+      "A value that {place} uses is None, because nothing has set it: a variable of the environment (`env` of this step), a setting, or what a call before that line has returned.",
+    example: "AttributeError: 'NoneType' object has no attribute 'split'",
   },
   {
     id: "may-not-listen",

@@ -32,6 +32,22 @@ export const toolHints: Hint[] = [
     example: "prlimit: failed to execute ./crlf.sh: No such file or directory",
   },
   {
+    id: "no-sudo",
+    pattern: /(?:failed to execute |there is no program )(sudo|systemctl|supervisorctl|su|doas)\b/,
+    cause: "A command of the app may not act as root, and here it wants to: {line}",
+    fix: "Take {1} out of the command in cutover.yml: it runs as the app's own user. cutover restarts the app by itself at each deploy; what needs root, the host's owner does on the host.",
+    runnerFix: "Take {1} out of the command in cutover.yml.",
+    example: "prlimit: failed to execute sudo: No such file or directory",
+  },
+  {
+    id: "curl-unreachable",
+    pattern: /curl: \((?:7|28|52|56)\) (.+)/,
+    fix: "Nothing answers there: start that service, or correct its address. A release command runs before the new instances do, so it cannot ask them.",
+    runnerFix:
+      "Nothing answers there. The command runs in the workflow: start the service in the job, or correct the address.",
+    example: "curl: (7) Failed to connect to 127.0.0.1 port 9 after 0 ms: Couldn't connect to server",
+  },
+  {
     id: "cannot-find",
     pattern: /failed to execute (\S+): No such file or directory/,
     cause: "There is no program {1} on the PATH: {line}",

@@ -6,6 +6,10 @@ export interface Raised {
   exception: string;
   /** The innermost frame in a file of the project; undefined if there is none. */
   frame?: Frame;
+  /** The line of code there, as Python prints it. */
+  source?: string;
+  /** Whether that line raised it itself, and not something that it calls. */
+  own?: boolean;
 }
 
 /** `file` is relative to the project. */
@@ -26,6 +30,14 @@ const launch = /^\s*(?:main\(\)|execute_from_command_line\(|\w+ = get_[aw]sgi_ap
 /** How a server ends its own processes: they follow from another failure, or from a stop. */
 const passing = new Set(["KeyboardInterrupt", "CancelledError", "SystemExit", "HaltServer", "GeneratorExit"]);
 
+/** Python's logging says first what failed, and then only which of its handlers that was. */
+const less = /^ValueError: Unable to (?:configure|add) (?:handler|formatter|filter|logger|root logger)\b/;
+
+const directCause = /^\s*The above exception was the direct cause of the following exception:$/;
+
+/** `sys.exit("the reason")`. */
+const reasonOfExit = /^SystemExit: (?!-?\d+$)/;
+
 /** uvicorn removes its socket in the end, although it has none yet if the application did not start. */
 const ownSocket = /^FileNotFoundError: .*\bweb-\d+\.sock'$/;
 
@@ -36,7 +48,11 @@ export function lastTraceback(lines: string[], projectFile: ProjectFile): Raised
     if (indent === undefined) continue;
     const rest = lines.slice(index + 1).map((line) => (line.startsWith(indent) ? line.slice(indent.length) : line));
     const raised = parse(rest, projectFile);
-    if (raised !== undefined && !follows(raised.exception)) return raised;
+    if (raised === undefined || follows(raised.exception)) continue;
+    const chained = lines.slice(Math.max(0, index - 3), index).some((line) => directCause.test(line));
+    if (!chained || !less.test(raised.exception)) return raised;
+    const first = lastTraceback(lines.slice(0, index), projectFile);
+    return first === undefined ? raised : { ...raised, exception: `${first.exception} (${raised.exception})` };
   }
   return syntaxError(lines, projectFile) ?? headless(lines, projectFile);
 }
@@ -65,8 +81,8 @@ function headless(lines: string[], projectFile: ProjectFile): Raised | undefined
 /** Python prints no heading above what is wrong with the very file that it was told to run. */
 function syntaxError(lines: string[], projectFile: ProjectFile): Raised | undefined {
   const end = lines.findLastIndex((line) => /^(?:SyntaxError|IndentationError|TabError): /.test(line));
-  const frame = innermost(lines.slice(Math.max(0, end - 4), Math.max(0, end)), projectFile);
-  return frame === undefined ? undefined : { exception: lines[end] ?? "", frame };
+  const place = innermost(lines.slice(Math.max(0, end - 4), Math.max(0, end)), projectFile);
+  return place === undefined ? undefined : { exception: lines[end] ?? "", ...place };
 }
 
 function parse(lines: string[], projectFile: ProjectFile): Raised | undefined {
@@ -83,22 +99,31 @@ function parse(lines: string[], projectFile: ProjectFile): Raised | undefined {
         .map((line) => line.trim())
         .join(" ")}`
     : "";
-  const frame = innermost(lines.slice(0, end), projectFile);
-  return { exception: `${lastPart(name)}${text}${more}`, ...(frame !== undefined && { frame }) };
+  return { exception: `${lastPart(name)}${text}${more}`, ...innermost(lines.slice(0, end), projectFile) };
 }
 
-function innermost(lines: string[], projectFile: ProjectFile): Frame | undefined {
+function innermost(lines: string[], projectFile: ProjectFile): Omit<Required<Raised>, "exception"> | undefined {
+  const last = lines.findLastIndex((text) => frameLine.test(text));
   const frames = lines.flatMap((text, index) => {
     const [, path, line] = frameLine.exec(text) ?? [];
-    if (launch.test(lines[index + 1] ?? "")) return [];
+    const source = lines[index + 1] ?? "";
+    if (launch.test(source)) return [];
     const file = path === undefined ? undefined : projectFile(path);
+    if (file === undefined) return [];
     // Python says line 0 of a file that it cannot decode.
-    return file === undefined ? [] : [{ file: ownText(file), line: Math.max(1, Number(line)) }];
+    const frame = { file: ownText(file), line: Math.max(1, Number(line)) };
+    return [{ frame, source: frameLine.test(source) ? "" : source.trim(), own: index === last }];
   });
   return frames.at(-1);
 }
 
+/** Whether a line only says that the server's own socket is not there. */
+export function isOwnSocket(line: string): boolean {
+  return ownSocket.test(line);
+}
+
 function follows(exception: string): boolean {
+  if (reasonOfExit.test(exception)) return false;
   return passing.has(exception.split(":", 1)[0] ?? "") || ownSocket.test(exception);
 }
 

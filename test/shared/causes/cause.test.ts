@@ -139,16 +139,21 @@ describe("the table of hints", () => {
   });
 
   test.each(hints)("the example of $id leads to its own fix", ({ example, fix, pattern }) => {
-    const [, ...groups] = pattern.exec(example) ?? expect.fail("the pattern does not match its example");
-    const group = groups.find((each) => each !== undefined) ?? "";
+    const matches = example.split("\n").flatMap((line) => pattern.exec(line) ?? pattern.exec(line.trim()) ?? []);
+    if (matches.length === 0) expect.fail("the pattern does not match its example");
+    const [group = "", next = ""] = matches.slice(1).filter((each) => each !== undefined);
     const values = {
       1: group,
+      2: next,
       app: "shop",
       package: packageOf(group),
       variable: group.toUpperCase(),
       place: "the code",
     };
-    const wanted = fix.replace(/\{(1|app|package|variable|place)\}/g, (_, name: keyof typeof values) => values[name]);
+    const wanted = fix.replace(
+      /\{([12]|app|package|variable|place)\}/g,
+      (_, name: keyof typeof values) => values[name],
+    );
     expect(findCause(example, onHost)?.fix).toBe(wanted.length > 300 ? `${wanted.slice(0, 296)} ...` : wanted);
   });
 });
