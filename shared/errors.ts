@@ -141,6 +141,7 @@ export function asCutoverError(thrown: unknown, machine: "host" | "runner" = "ho
   const { code } = (thrown as NodeJS.ErrnoException | null) ?? {};
   if (machine === "runner" && (code === "ENOSPC" || code === "EDQUOT")) {
     return new CutoverError("disk_full", `The runner's disk is full: ${message}.`, {
+      unchanged: "What is live on the hosts was not changed.",
       fix: "Free disk space on the runner: the bundle is written to RUNNER_TEMP, wheels to .cutover in the project.",
       cause: thrown,
     });

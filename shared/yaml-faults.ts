@@ -122,9 +122,28 @@ function missing(path: YamlPath, issue: Issue): Fault {
   return { path, kind: "choice", message: `${message}; one of ${words.join(", ")}`, example: words[0] ?? "" };
 }
 
+const timetable =
+  "Nothing here runs by a timetable: let a process do it (such as `celery beat`), or a timer of the host with `cutover exec`";
+const certificates =
+  "TLS is on for an address of `site.listen` such as `443 ssl`; the certificate is the host's: `tls` in the app's settings file there";
+const noContainers = "There are no containers: what starts the app is `server`, and its files are the repository's";
+
+/** Words that people know from other tools, and where cutover has what they mean. */
+const elsewhere: Record<string, string> = {
+  ...{ schedule: timetable, cron: timetable, crontab: timetable },
+  ...{ tls: certificates, ssl: certificates, certificate: certificates, ssl_certificate: certificates },
+  ...{ image: noContainers, dockerfile: noContainers, build: noContainers, volumes: noContainers },
+};
+
 function unknownKey(path: YamlPath, known: string[]): Fault {
   const allowed = known.length === 0 ? "" : `; allowed here: ${known.join(", ")}`;
-  return { path, kind: "key", message: `unknown key${allowed}${nearest(String(path.at(-1)), known)}` };
+  const name = String(path.at(-1));
+  const said = known.includes(name) ? undefined : elsewhere[name];
+  return {
+    path,
+    kind: "key",
+    message: `unknown key${allowed}${said === undefined ? nearest(name, known) : `. ${said}`}`,
+  };
 }
 
 /** Empty if nothing is near enough to be a typing error. */
@@ -168,6 +187,18 @@ function knownKeys(schema: z.ZodType, path: YamlPath): string[] {
   let nodes = opened(z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as JsonSchema);
   for (const part of path) nodes = nodes.flatMap((node) => opened(child(node, part)));
   return [...new Set(nodes.flatMap((node) => Object.keys(node.properties ?? {})))];
+}
+
+/** The name of every key that a schema knows, at any depth. */
+export function allKeys(schema: z.ZodType): string[] {
+  const below = (node: JsonSchema): string[] =>
+    opened(node).flatMap(({ properties = {}, items, additionalProperties: others }) => [
+      ...Object.keys(properties),
+      ...[...Object.values(properties), items, typeof others === "object" ? others : undefined].flatMap((each) =>
+        each === undefined ? [] : below(each),
+      ),
+    ]);
+  return below(z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as JsonSchema);
 }
 
 function child(node: JsonSchema, part: string | number): JsonSchema | undefined {

@@ -1,7 +1,7 @@
 import { type Document, isMap, isScalar, LineCounter, parseDocument, visit } from "yaml";
 import type { z } from "zod";
 import { CutoverError, type ErrorCode } from "./errors.ts";
-import { type Fault, faultsOf, type YamlPath } from "./yaml-faults.ts";
+import { allKeys, type Fault, faultsOf, type YamlPath } from "./yaml-faults.ts";
 
 export interface YamlFault {
   line: number;
@@ -42,10 +42,18 @@ export function readYaml<S extends z.ZodType>(
   schema: S,
   complete: (value: unknown) => unknown = (value) => value,
 ): YamlResult<z.output<S>> {
+  const wide = encodingFault(text);
+  if (wide !== undefined) return { kind: "not yaml", faults: [wide] };
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, prettyErrors: false, uniqueKeys: true });
   if (document.errors.length > 0) {
-    return { kind: "not yaml", faults: conflicts(text) ?? inOrder(syntaxFaults(text, document, counter)) };
+    return { kind: "not yaml", faults: conflicts(text) ?? inOrder(syntaxFaults(text, document, counter, schema)) };
+  }
+  if (document.contents === null && schema.safeParse({}).success === false) {
+    return {
+      kind: "invalid",
+      faults: [{ line: 1, column: 1, message: "the file is empty; `cutover init` writes one" }],
+    };
   }
   let input: unknown;
   try {
@@ -66,18 +74,27 @@ export function readYaml<S extends z.ZodType>(
   return { kind: "invalid", faults: inOrder([...told, ...lost]) };
 }
 
+/** What Windows' older PowerShell writes. Read as UTF-8 it would be a text of odd characters, which is YAML. */
+function encodingFault(text: string): YamlFault | undefined {
+  if (!/^(?:\ufffd\ufffd|[\s\S]\0)/.test(text)) return undefined;
+  return { line: 1, column: 1, message: "the file is UTF-16, most often of PowerShell's `>`; save it as UTF-8" };
+}
+
 /** In words for somebody who does not know the terms of YAML. */
-function syntaxFaults(text: string, { errors }: Document, counter: LineCounter): YamlFault[] {
+function syntaxFaults(text: string, { errors }: Document, counter: LineCounter, schema: z.ZodType): YamlFault[] {
   const tabs = errors.filter(({ code }) => code === "TAB_AS_INDENT");
   // What a tab has moved to another place says nothing more.
   return (tabs.length > 0 ? tabs : errors).map(({ code, pos, message }) => {
     const rest = text.slice(pos[0]).split("\n", 1)[0]?.trim() ?? "";
-    return { ...position(counter, pos[0]), message: inPlainWords(code, rest) ?? message };
+    return { ...position(counter, pos[0]), message: inPlainWords(code, rest, allKeys(schema)) ?? message };
   });
 }
 
-/** @param rest of the line, from the place of the fault on */
-function inPlainWords(code: string, rest: string): string | undefined {
+/**
+ * @param rest of the line, from the place of the fault on
+ * @param keys that may stand anywhere in the file
+ */
+function inPlainWords(code: string, rest: string, keys: string[]): string | undefined {
   switch (code) {
     case "TAB_AS_INDENT":
       return "a line begins with a tab; indent it with spaces";
@@ -86,6 +103,10 @@ function inPlainWords(code: string, rest: string): string | undefined {
       return `${key} stands here a second time; put what belongs to it in one place`;
     }
     case "BLOCK_AS_IMPLICIT_KEY": {
+      const key = /^([a-z_]+): /.exec(rest)?.[1];
+      if (key !== undefined && keys.includes(key)) {
+        return `two keys stand on one line: write ${key} on the next line, indented by two spaces more`;
+      }
       if (/["']/.test(rest)) return "a value with a colon and a space in it must be in quotes";
       return `a value with a colon and a space in it must be in quotes: "${rest}"`;
     }

@@ -21,7 +21,9 @@ export function checkServerApp(config: Config, directory: string): void {
         `server.app is ${missing.app}, but the project has neither ${missing.candidates.join(" nor ")}.`,
         {
           unchanged: "Nothing was sent.",
-          fix: "Correct server.app in cutover.yml: the module's path from working-directory, with dots, then : and the name of the application in it.",
+          fix: /\.py:|\//.test(missing.app)
+            ? `Write the module as Python imports it, without .py: \`app: ${asModule(missing.app)}\`.`
+            : "Correct server.app in cutover.yml: the module's path from working-directory, with dots, then : and the name of the application in it.",
         },
       );
     case "attribute": {
@@ -32,6 +34,12 @@ export function checkServerApp(config: Config, directory: string): void {
       });
     }
   }
+}
+
+/** `shop/wsgi.py:application` as Python names it. */
+function asModule(app: string): string {
+  const [file = "", name = ""] = app.split(":", 2);
+  return `${file.replace(/\.py$/, "").replaceAll("/", ".")}:${name}`;
 }
 
 /**

@@ -65,6 +65,11 @@ export function usageError(message: string): InvalidArgumentError {
   return new InvalidArgumentError(message);
 }
 
+/** Of a word in the place of a release. */
+export function noRelease(text: string, app: string): string {
+  return `${JSON.stringify(text)} is no release: \`cutover releases ${app}\` lists them, such as 20261121T103000Z-3f2c1ab.`;
+}
+
 /** The value of --lines. */
 export function lineCount(text: string): number {
   if (!/^\d{1,5}$/.test(text) || Number(text) < 1 || Number(text) > maxLines)

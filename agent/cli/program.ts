@@ -22,6 +22,7 @@ import { upkeepCommands } from "./commands/upkeep.ts";
 import { type SetExit, withGlobalOptions } from "./context.ts";
 import { renderFailure } from "./terminal/events.ts";
 import { print, printError, printJsonError, styleFor, type Terminal } from "./terminal/terminal.ts";
+import { usageFault } from "./usage-faults.ts";
 
 /** 0: done; 1: failed; 2: the command line is wrong. `exec` ends with the exit code of its command. */
 const exits = { done: 0, failed: 1, usage: 2 } as const;
@@ -80,7 +81,7 @@ export function createProgram(terminal: Terminal, version: string, setExit: SetE
     command.configureOutput({
       writeOut: (text) => print(terminal, text),
       writeErr: (text) => printError(terminal, text),
-      outputError: (text) => printUsageFault(terminal, text, json),
+      outputError: (text) => printUsageFault(terminal, json ? text : usageFault(text, command), json),
       getOutHasColors: () => false,
       getErrHasColors: () => false,
       getOutHelpWidth: () => 80,

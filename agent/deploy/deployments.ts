@@ -31,7 +31,7 @@ import { AppStates } from "./app-states.ts";
 import type { DeployContext } from "./context.ts";
 import { deploy } from "./deploy.ts";
 import { aborted, newDeploymentId } from "./deployment.ts";
-import { failAndUndo } from "./finish.ts";
+import { failAndUndo, refusal } from "./finish.ts";
 import { findSameBundle } from "./queue/idempotency.ts";
 import { leaseOf } from "./queue/lease.ts";
 import { DeployQueue, forActivation, forNextStep, type Start } from "./queue/queue.ts";
@@ -132,7 +132,7 @@ export class Deployments implements Service {
     } catch (thrown) {
       await failAndUndo(context, thrown);
       await this.#queue.ended(turn);
-      throw context.deployment.signal.aborted ? context.deployment.signal.reason : thrown;
+      throw context.deployment.signal.aborted ? context.deployment.signal.reason : refusal(context, thrown);
     }
   }
 

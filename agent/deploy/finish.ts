@@ -146,11 +146,16 @@ export async function failAndUndo(context: DeployContext, thrown: unknown): Prom
   deployment.announce();
 }
 
+/** What a caller is told whose deployment failed before it was answered. */
+export function refusal({ state }: DeployContext, thrown: unknown): unknown {
+  return state.live === null && thrown instanceof CutoverError ? ofFirstDeploy(thrown) : thrown;
+}
+
 /** The steps say that the live release goes on serving. Before the first one there is none. */
 function ofFirstDeploy(failure: CutoverError): CutoverError {
   const unchanged = failure.unchanged
     ?.replace("The live release goes on serving, and its processes run as before", "No release is live yet")
-    .replace(/^(Nothing was unpacked; )?[Tt]he live release goes on serving/, (_, first = "") =>
+    .replace(/^(Nothing [^;]+; )?[Tt]he live release goes on serving/, (_, first = "") =>
       first === "" ? "No release is live yet" : `${first}no release is live yet`,
     );
   return unchanged === undefined ? failure : withParts(failure, { unchanged });

@@ -73,6 +73,21 @@ export const toolHints: Hint[] = [
     example: "cutover: cannot start: no shell reads the command, and cd is a word of a shell",
   },
   {
+    id: "project-runner",
+    pattern: /there is no program (poetry|pipenv|uv|uvx|pdm|hatch|rye)\b|^(Poetry) could not find a pyproject\.toml/,
+    cause: "The command starts by way of {1}, which a release does not need: {line}",
+    fix: "The release's environment is on the PATH already: write the command without it, such as `gunicorn ...` for `poetry run gunicorn ...`.",
+    runnerFix: "Install {1} in a step before this one, or write the command without it.",
+    example: "cutover: cannot start: there is no program pipenv on its PATH",
+  },
+  {
+    id: "own-environment",
+    pattern: /there is no file \S*?\.?v?env\/bin\/(\S+)/,
+    cause: "The command names an environment that is not packed: {line}",
+    fix: "Write {1} alone: the release's own environment, made from the requirements, is on the PATH.",
+    example: "cutover: cannot start: there is no file venv/bin/gunicorn",
+  },
+  {
     id: "no-such-program",
     pattern: /there is no (?:program|file) (\S+)/,
     fix: "Add what has {1} to the requirements, correct the command in cutover.yml, or install {1} on the host.",

@@ -72,6 +72,16 @@ test.each([
     ["5:26 site.peers.0.wieght: unknown key; allowed here: server, weight, backup. Did you mean weight?"],
   ],
   [
+    "keys that other tools have",
+    "site:\n  tls: { certificate: shop }\nprocesses:\n  clean: { command: x, schedule: daily }",
+    [
+      expect.stringMatching(
+        /^4:3 site\.tls: unknown key; .*\. TLS is on for an address of `site\.listen` such as `443 ssl`/,
+      ),
+      expect.stringMatching(/^6:24 processes\.clean\.schedule: unknown key; .*\. Nothing here runs by a timetable/),
+    ],
+  ],
+  [
     "names and keys below names of one's own",
     "processes:\n  Worker: { command: x }\n  beat: { comand: x, stop_signal: trm }",
     [
@@ -188,6 +198,17 @@ test.each([
     ["2:1 a line begins with a tab; indent it with spaces", "3:1 a line begins with a tab; indent it with spaces"],
   ],
   ["env:\n  GREETING: hello: world", ['2:13 a value with a colon and a space in it must be in quotes: "hello: world"']],
+  [
+    "app: shop\nserver: kind: gunicorn",
+    ["2:9 two keys stand on one line: write kind on the next line, indented by two spaces more"],
+  ],
+  ["", ["1:1 the file is empty; `cutover init` writes one"]],
+  ["# nothing yet\n", ["1:1 the file is empty; `cutover init` writes one"]],
+  // As a file of UTF-16 is when it was read as UTF-8.
+  ...["\ufeffapp: shop\n", "app: shop\n"].map((text): [string, string[]] => [
+    Buffer.from(text, "utf16le").toString("utf8"),
+    ["1:1 the file is UTF-16, most often of PowerShell's `>`; save it as UTF-8"],
+  ]),
 ])("what is not YAML is told without its terms: %j", (text, expected) => {
   expect(faults(text)).toEqual(expected);
 });

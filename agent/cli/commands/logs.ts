@@ -4,7 +4,7 @@ import { CutoverError } from "../../../shared/errors.ts";
 import { releaseOfRun, runId } from "../../../shared/names.ts";
 import { calls, type LogsView } from "../../../shared/protocol.ts";
 import type { AgentClient } from "../client.ts";
-import { type Context, contextOf, lineCount, newCommand, usageError } from "../context.ts";
+import { type Context, contextOf, lineCount, newCommand, noRelease, usageError } from "../context.ts";
 import { renderLogs } from "../terminal/events.ts";
 import { print, printError, safe, type Terminal } from "../terminal/terminal.ts";
 
@@ -94,7 +94,7 @@ function notFollowed(): CutoverError {
 
 /** The newest run of a release; the release's own id if it has none that is up. */
 async function runOf(client: AgentClient, app: string, release: string): Promise<string> {
-  if (!runId.safeParse(release).success) throw usageError("a release, as `cutover releases` lists it.");
+  if (!runId.safeParse(release).success) throw usageError(noRelease(release, app));
   if (release !== releaseOfRun(release)) return release;
   const { instances } = await client.call(calls.app, { app });
   const runs = instances.map(({ run }) => run).filter((run) => releaseOfRun(run) === release);

@@ -1,10 +1,10 @@
 import type { Command } from "commander";
 import { CutoverError } from "../../../shared/errors.ts";
-import { releaseOfRun } from "../../../shared/names.ts";
+import { releaseId, releaseOfRun } from "../../../shared/names.ts";
 import { type Accepted, calls, type DeploymentView, maxWaitSeconds } from "../../../shared/protocol.ts";
 import { commandsSince, notUndone } from "../../../shared/release-commands.ts";
 import type { AgentClient } from "../client.ts";
-import { type Context, contextOf, newCommand, type SetExit, usageError } from "../context.ts";
+import { type Context, contextOf, newCommand, noRelease, type SetExit, usageError } from "../context.ts";
 import { renderEvent } from "../terminal/events.ts";
 import { confirm } from "../terminal/questions.ts";
 import { print, printError, printJson, type Terminal } from "../terminal/terminal.ts";
@@ -105,6 +105,7 @@ function movingCommand(terminal: Terminal, setExit: SetExit, moving: Moving): Co
   if (moving.before !== undefined) command.option("--yes", "do not ask");
   return command.action(async (app: string, ...rest: unknown[]) => {
     const release = moving.release !== undefined && typeof rest[0] === "string" ? rest[0] : undefined;
+    if (release !== undefined && !releaseId.safeParse(release).success) throw usageError(noRelease(release, app));
     const context = contextOf(command, terminal);
     const options = command.opts<MovingOptions>();
     if ((await moving.before?.(context, app, options)) === false) {

@@ -43,7 +43,11 @@ export async function assertCanary(context: Pick<DeployContext, "ports" | "state
       unchanged: "Nothing was changed.",
       fix,
     });
-  if (live === null) throw refuse("no release is live", "Activate it with all of the traffic.");
+  if (live === null)
+    throw refuse(
+      "no release is live that could have the rest",
+      "Deploy the first release without `canary`. On the host, `cutover activate` gives a staged one all of the traffic.",
+    );
   if (staged?.run !== spec.run)
     throw refuse("it is not staged", "Stage it first, or activate it with all of the traffic.");
   const { config } = await runSpec(context, live);

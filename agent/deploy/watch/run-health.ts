@@ -115,9 +115,13 @@ export async function failureReason(
   const evidence = [...(await maskedEvidence(ports, spec.app, fault.evidence ?? [])), ...logs];
   return new CutoverError(fault.code ?? code, message, {
     ...{ unchanged, evidence },
-    ...wordsOf({ fix: cause?.fix ?? fault.fix ?? readLog, frame: cause?.frame }),
+    ...wordsOf({ fix: cause?.fix ?? fault.fix ?? (busy.test(fault.text) ? lessBusy : readLog), frame: cause?.frame }),
   });
 }
+
+const busy = /nothing accepted the connection within/;
+const lessBusy =
+  "All its workers are busy, or it has stopped: find the requests that take long (`cutover top` shows the times), or give it more `server.workers` or `server.threads` in cutover.yml.";
 
 /** What is wrong with a run by what its instances answer in time. */
 export async function healthFault(

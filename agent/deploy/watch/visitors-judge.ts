@@ -211,7 +211,8 @@ export class VisitorsJudge {
     if (verdict.by === "latency" || failing[0] === undefined) return { code: "visitors_failed", text: why };
     const text = `${why}. Most of them: ${failing[0].path}`;
     const lines = failing.map(({ path, count }) => `${inThousands(count)} ${path}`);
-    return { code: "visitors_failed", text, evidence: [{ source: "paths that answered 5xx", text: lines.join("\n") }] };
+    const evidence = [{ source: "paths that answered 5xx", text: lines.join("\n") }];
+    return { code: "visitors_failed", text, inLogs: true, evidence };
   }
 }
 

@@ -38,7 +38,7 @@ export class AppsDirectory implements Apps {
       this.#parsed.delete(app);
       throw new CutoverError("app_not_found", `This host has no app ${JSON.stringify(app)}.`, {
         unchanged: "Nothing was changed.",
-        fix: `On the host, run \`cutover app add ${appName.safeParse(app).success ? app : "<app>"}\`, or correct \`app\` in cutover.yml.`,
+        fix: `\`cutover app list\` shows the apps of this host, and \`cutover app add ${appName.safeParse(app).success ? app : "<app>"}\` adds one. In a project, correct \`app\` in cutover.yml.`,
       });
     }
     const known = this.#parsed.get(app);

@@ -64,6 +64,7 @@ describe("A15: a full disk of the runner", () => {
     expect(asCutoverError(full, "runner")).toMatchObject({
       code: "disk_full",
       message: "The runner's disk is full: ENOSPC: no space left on device, write.",
+      unchanged: "What is live on the hosts was not changed.",
       fix: expect.stringContaining("RUNNER_TEMP"),
     });
     expect(asCutoverError(full).message).toBe("The disk is full.");

@@ -17,6 +17,13 @@ describe("what server.app names", () => {
     expect(error.message).toContain("shop/wsgi.py nor shop/wsgi/__init__.py");
   });
 
+  it("is told as Python imports it, if it is written as a file", async () => {
+    using space = new Workspace({ "app.py": "app = 1\n" });
+    const server = { kind: "gunicorn", app: "app.py:app" } as const;
+    const error = await refusal(() => checkServerApp(configOf({ server }), space.path));
+    expect(error.fix).toBe("Write the module as Python imports it, without .py: `app: app:app`.");
+  });
+
   it("is missed if nothing could bring it", async () => {
     using space = new Workspace({ "README.md": "" });
     expect(await refusalCode(() => checkServerApp(config, space.path))).toBe("server_app_not_found");

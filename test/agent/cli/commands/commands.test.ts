@@ -266,6 +266,22 @@ test.each(["shop?", "shop#x", "shop/../shop", "shop%3F"])("A20: app remove %j do
 });
 
 test.each([
+  [["deploy", "shop"], "unknown command 'deploy'\nA deploy comes from the app's workflow"],
+  [["restart", "shop"], "`cutover redeploy APP` starts the live release on fresh instances."],
+  [["restrat", "shop"], "`cutover --help` lists the commands."],
+  [["rolback", "shop"], "Did you mean rollback?"],
+  [["activate", "shop"], "missing required argument 'release'\nUsage: cutover activate [options] <app> <release>"],
+  [["env", "set", "shop"], "Usage: cutover env set [options] <app>"],
+  [["activate", "shop", "20261126"], '"20261126" is no release: `cutover releases shop` lists them'],
+  [["redeploy", "shop", "v2"], '"v2" is no release: `cutover releases shop` lists them'],
+  [["logs", "shop", "web-9"], '"web-9" is no release: `cutover releases shop` lists them'],
+])("a wrong command line is told with what would be right: %j", async (argv, says) => {
+  const { exit, err } = await host.run(argv);
+  expect(exit).toBe(2);
+  expect(err).toContain(says);
+});
+
+test.each([
   [["status", "--nonsense", "--json"], "unknown option '--nonsense'"],
   [["nonsense", "--json"], "unknown command 'nonsense'"],
   [["history", "--lines", "0", "--json"], "1 to 10000 lines."],

@@ -133,13 +133,14 @@ test.each([
       return v2;
     },
   ],
-])("a release is no canary when %s", async (_what, prepare) => {
+])("a release is no canary when %s", async (what, prepare) => {
   const host = new FakeHost();
   const agent = agentOn(host);
   const release = await prepare(agent, host);
   const before = host.disk.slots;
   const view = await ended(agent, agent.activate("shop", release, { ...call, weight: 25 }));
-  expect(view).toMatchObject({ outcome: "failed", failure: { code: "canary_impossible" } });
+  const fix = expect.stringMatching(what === "nothing is live" ? /without `canary`/ : /^(?:Stage|Activate) it/);
+  expect(view).toMatchObject({ outcome: "failed", failure: { code: "canary_impossible", fix } });
   expect(host.disk.slots).toBe(before);
 });
 

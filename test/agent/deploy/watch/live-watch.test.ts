@@ -53,23 +53,32 @@ test("with `watch: 0s` nothing is watched", async () => {
   expect(host.disk.slots).toBe(`${v2}:60`);
 });
 
-test.each([
+const full = "nothing accepted the connection within 5000 ms";
+
+test.each<[what: string, how: (host: FakeHost) => unknown, why: string, fix?: string]>([
   ["three failed checks in a row", (host: FakeHost) => host.answers.set(v2, sick), "answered 500 to GET /, 3 times"],
   [
     "an instance that hangs",
     (host: FakeHost) => host.answers.set(v2, { kind: "unreachable", reason: "timeout" }),
     "did not answer",
   ],
+  [
+    "an instance whose workers are all busy",
+    (host: FakeHost) => host.answers.set(v2, { kind: "unreachable", reason: full, how: "waiting" }),
+    full,
+    "All its workers are busy",
+  ],
   ["an instance that ends", (host: FakeHost) => host.programStates.set(v2, "BACKOFF"), "web-0 is BACKOFF"],
 ])(
   "%s while it is watched: the traffic goes back and the deployment fails with the reason",
-  async (_what, how, why) => {
+  async (_what, how, why, fix = "") => {
     const { host, agent, view } = await deployed(how);
     expect(view).toMatchObject({
       outcome: "failed",
       failure: {
         code: "watch_failed",
         detail: expect.stringContaining(why),
+        fix: expect.stringContaining(fix),
         unchanged: expect.stringContaining(`All traffic went back to ${v1}`),
         evidence: expect.arrayContaining([{ source: "web-0", text: `log of web-0 of ${v2}` }]),
       },

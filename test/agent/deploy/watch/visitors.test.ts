@@ -22,10 +22,14 @@ async function ended(agent: Deployments, accepted: Accepted | Promise<Accepted>)
   return agent.settled((await accepted).deployment, 10_000, never);
 }
 
-/** v1 is live, and has had 20 requests a second for ten minutes. */
-async function busySite(rate = 20): Promise<Site> {
+/**
+ * v1 is live, and has had 20 requests a second for ten minutes.
+ * @param text of the log of each run
+ */
+async function busySite(rate = 20, text?: string): Promise<Site> {
   const host = new FakeHost();
-  const { ports } = host;
+  const tail = text === undefined ? host.ports.logs.tail : async () => [{ source: "web-0", text }];
+  const ports = { ...host.ports, logs: { ...host.ports.logs, tail } };
   const visitors = new FakeVisitors(() => ports.clock.now());
   const agent = new Deployments({ ports: { ...ports, requests: visitors }, log: pino({ level: "silent" }) });
   await ended(agent, agent.deploy("shop", host.request(v1, { watch: "0s" })));
@@ -71,6 +75,17 @@ describe("after a cutover", () => {
     expect(view.watched).toBeLessThan(30);
     expect(site.host.disk.slots).toBe(`${v1}:60`);
     expect(await site.agent.app("shop")).toMatchObject({ live: v1, warm: null });
+  });
+
+  test("with what the release's log says of it", async () => {
+    const file = `/var/lib/cutover/apps/shop/releases/${v2}/app/shop/views.py`;
+    const raised = `Traceback (most recent call last):\n  File "${file}", line 12, in checkout\n    total = cart["total"]\n`;
+    const site = await busySite(20, `${raised}KeyError: 'total'\n`);
+    site.visitors.errors.set(v2, 0.05);
+    expect((await deployed(site)).failure).toMatchObject({
+      detail: expect.stringMatching(/Most of them: \/checkout: KeyError: 'total' \(shop\/views\.py:12\)\.$/),
+      fix: "Correct shop/views.py, line 12, and deploy again.",
+    });
   });
 
   test("so is one that is three times as slow", async () => {
