@@ -179,8 +179,9 @@ const denials: Record<string, { how: string; fix: string }> = {
 function filesDenied(error: NodeJS.ErrnoException): CutoverError | undefined {
   const { code = "", path, syscall } = error;
   const denial = denials[code];
-  if (denial === undefined || path === undefined) return undefined;
-  return new CutoverError("files_denied", `${path} cannot be used (${syscall}): ${denial.how}.`, {
+  // Of a write the system names no file.
+  if (denial === undefined || (path === undefined && code === "EACCES")) return undefined;
+  return new CutoverError("files_denied", `${path ?? "A file"} cannot be used (${syscall}): ${denial.how}.`, {
     fix: denial.fix,
     cause: error,
   });

@@ -148,7 +148,10 @@ export async function failAndUndo(context: DeployContext, thrown: unknown): Prom
 
 /** What a caller is told whose deployment failed before it was answered. */
 export function refusal({ state }: DeployContext, thrown: unknown): unknown {
-  return state.live === null && thrown instanceof CutoverError ? ofFirstDeploy(thrown) : thrown;
+  const error = asCutoverError(thrown);
+  if (error.code === "internal") return thrown;
+  const unchanged = error.unchanged ?? "The live release goes on serving.";
+  return state.live === null ? ofFirstDeploy(withParts(error, { unchanged })) : withParts(error, { unchanged });
 }
 
 /** The steps say that the live release goes on serving. Before the first one there is none. */
