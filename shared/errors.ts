@@ -168,6 +168,11 @@ const denials: Record<string, { how: string; fix: string }> = {
     how: "its file system is read-only",
     fix: "Linux makes a file system read-only when its disk fails: `dmesg` says so. Otherwise `findmnt` shows who mounted it so. Then `cutover doctor`.",
   },
+  // So Node tells of a read-only disk when it makes a directory with those above it.
+  ENOENT: {
+    how: "its file system is read-only, or what should be mounted there is not",
+    fix: "`findmnt` on the host shows the mounts, and `cutover doctor` says which one is read-only.",
+  },
   EIO: { how: "its disk fails", fix: "Read `dmesg` on the host, and replace the disk." },
   EACCES: {
     how: "this user may not",
@@ -181,6 +186,7 @@ function filesDenied(error: NodeJS.ErrnoException): CutoverError | undefined {
   const denial = denials[code];
   // Of a write the system names no file.
   if (denial === undefined || (path === undefined && code === "EACCES")) return undefined;
+  if (code === "ENOENT" && syscall !== "mkdir") return undefined;
   return new CutoverError("files_denied", `${path ?? "A file"} cannot be used (${syscall}): ${denial.how}.`, {
     fix: denial.fix,
     cause: error,
