@@ -5,7 +5,7 @@ import type { Command } from "commander";
 const again = "`cutover redeploy APP` starts the live release on fresh instances.";
 const workflow =
   "A deploy comes from the app's workflow: push, or run it again (`gh workflow run`). `cutover init` writes one. " +
-  "To start the live release anew: `cutover redeploy APP`.";
+  "To start the live release again: `cutover redeploy APP`.";
 const closed = "`cutover maintenance` closes a site to visitors, and `cutover app remove` stops an app and deletes it.";
 
 /** Commands that people know from other tools, and what does the same here. */

@@ -108,7 +108,7 @@ export const pipHints: Hint[] = [
     anywhere: "first",
     with: /THESE PACKAGES DO NOT MATCH THE HASHES/,
     cause: "{1} is not what its hash in the requirements says",
-    fix: "Make the lock file again, and see which index it came from: another index may have built {1} anew. If the same index gave another file, find out why before you take it.",
+    fix: "Make the lock file again, and see which index it came from: another index may have built {1} again. If the same index gave another file, find out why before you take it.",
     example:
       "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n    gunicorn==20.1.0 from file:///srv/gunicorn.whl (from -r requirements.txt (line 1)):",
   },

@@ -31,7 +31,7 @@ export const pipIndexHints: Hint[] = [
     anywhere: "first",
     with: noMatch,
     cause: "pip does not trust the certificate of the package index {1}",
-    fix: "Give pip the authority that signed it: PIP_CERT in `env` of this step, with the path of a PEM file. A certificate that has expired, or is for another name, has to be made anew.",
+    fix: "Give pip the authority that signed it: PIP_CERT in `env` of this step, with the path of a PEM file. A certificate that has expired, or is for another name, has to be made again.",
     example:
       "Could not fetch URL https://127.0.0.1:45831/simple/acme-pay/: There was a problem confirming the ssl certificate: HTTPSConnectionPool(host='127.0.0.1', port=45831): Max retries exceeded\nERROR: No matching distribution found for acme-pay==1.0",
   },

@@ -18,7 +18,10 @@ test.each([
 
 test("a failing disk is told without a file, and a directory that cannot be made as a read-only disk", () => {
   const failed = Object.assign(new Error("EIO: i/o error, write"), { code: "EIO", syscall: "write" });
-  expect(asCutoverError(failed)).toMatchObject({ code: "files_denied", message: expect.stringContaining("disk fails") });
+  expect(asCutoverError(failed)).toMatchObject({
+    code: "files_denied",
+    message: expect.stringContaining("disk fails"),
+  });
   const unmade = Object.assign(refusal("ENOENT", "ENOENT: no such file or directory, mkdir"), { syscall: "mkdir" });
   expect(asCutoverError(unmade).code).toBe("files_denied");
   expect(asCutoverError(refusal("ENOENT", "ENOENT: no such file or directory, open")).code).toBe("internal");
