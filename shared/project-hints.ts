@@ -1,8 +1,10 @@
 import { argv } from "./command.ts";
 import { type Config, siteOf } from "./config.ts";
+import { settingsName } from "./detect/configurations.ts";
 import { survey } from "./detect/detect.ts";
 import type { Django } from "./detect/django.ts";
 import { type DjangoSettings, folderUrlOf } from "./detect/django-settings.ts";
+import { oldPythonTold, unreadTold } from "./detect/unanswered.ts";
 import type { ProjectFiles } from "./project-clues.ts";
 import { gunicornRefused, gunicornReplaced } from "./server-file-rules.ts";
 import type { YamlPath } from "./yaml-faults.ts";
@@ -19,11 +21,19 @@ const warning = (path: YamlPath, message: string): ProjectHint => ({ severity: "
 export function projectHints(config: Config, project: ProjectFiles): ProjectHint[] {
   const { django, websockets } = survey(project);
   return [
+    ...pythonHints(config, project),
     ...djangoHints(config, project, django),
     ...gunicornHints(config, project),
     ...websocketHints(config, websockets),
     ...beatHints(config),
   ];
+}
+
+/** Python 2 is told here too: a server may be written down whose application no Python of today reads. */
+function pythonHints({ server, env }: Config, project: ProjectFiles): ProjectHint[] {
+  const app = server.app === undefined ? undefined : unreadTold(server.app, env.PYTHONPATH, project);
+  const told = [oldPythonTold(project), app].filter((each) => each !== undefined);
+  return told.map((message) => warning(app === undefined ? ["app"] : ["server", "app"], message));
 }
 
 function djangoHints(config: Config, project: ProjectFiles, django: Django | undefined): ProjectHint[] {
@@ -38,7 +48,12 @@ function djangoHints(config: Config, project: ProjectFiles, django: Django | und
     const message = `${said}, and the project has no ${file}. Is it left out by .gitignore?`;
     return [{ severity: "error", path: where, message }];
   }
-  const settings = project.djangoSettings?.(path, module);
+  const configuration = config.env.DJANGO_CONFIGURATION ?? django?.settings?.configuration?.name;
+  const unread = unreadTold(module, path, project);
+  if (unread !== undefined) {
+    return [warning(["app"], `${unread} What these settings say of static files and databases is not known.`)];
+  }
+  const settings = project.djangoSettings?.(path, settingsName(module, configuration));
   if (settings === undefined) return [];
   return [
     ...staticHints(config, settings, module),
@@ -58,7 +73,7 @@ function isMissing(module: string, path: string, project: ProjectFiles): boolean
 
 function staticHints(
   config: Config,
-  { staticfiles, staticRoot, staticUrl, remote, where, inside }: DjangoSettings,
+  { staticfiles, staticRoot, staticUrl, remote, where, inside, foreign }: DjangoSettings,
   module: string,
 ) {
   if (!staticfiles || remote !== undefined) return [];
@@ -75,6 +90,11 @@ function staticHints(
   }
   if (config.static.some(({ collect }) => collect !== undefined) || config.static.some((each) => each.url === url))
     return [];
+  const byHand = "write below `static` what you collect, with `url`, `collect` and `from`";
+  if (staticRoot === undefined && foreign.length > 0) {
+    const message = `${module} takes settings from ${foreign.join(", ")}, which is not read here. If STATIC_ROOT is there, no static files are packed and pages have no style: ${byHand}`;
+    return [warning(["static"], message)];
+  }
   if (staticRoot === undefined) {
     const fix = 'write `STATIC_ROOT = BASE_DIR / "staticfiles"` and run `cutover init` again';
     return [
@@ -84,7 +104,11 @@ function staticHints(
       ),
     ];
   }
-  if (typeof staticRoot !== "string" || root !== undefined) return [];
+  if (typeof staticRoot !== "string") {
+    const message = `STATIC_ROOT (${where.STATIC_ROOT}) is computed, and its folder cannot be told from the text, so no static files are packed: ${byHand}`;
+    return [warning(["static"], message)];
+  }
+  if (root !== undefined) return [];
   const message = `STATIC_ROOT is ${staticRoot} (${where.STATIC_ROOT}), outside of the project, so no static files are packed: write \`STATIC_ROOT = BASE_DIR / "staticfiles"\``;
   return [warning(["static"], message)];
 }

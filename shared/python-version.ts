@@ -34,6 +34,23 @@ const lines: [file: string, pattern: RegExp][] = [
   [".tool-versions", /^[ \t]*python[ \t]+(3\.\d{1,2})(?:\.|\s|$)/m],
 ];
 
+const oldLines: [file: string, pattern: RegExp][] = [
+  [".python-version", /^\s*(?:cpython-|python-?)?(2\.\d)(?:\.|\s|$)/m],
+  ["runtime.txt", /^\s*python-(2\.\d)(?:\.|\s|$)/m],
+  [".tool-versions", /^\s*python\s+(2\.\d)(?:\.|\s|$)/m],
+  ["Pipfile", /^\s*python_(?:full_)?version\s*=\s*["'](2\.\d)/m],
+  ["app.yaml", /^runtime:\s*["']?python(2\d)\b/m],
+];
+
+/** Python 2, which a project names and no host has. */
+export function oldPython(project: Pick<ProjectFiles, "read">): NamedPython | undefined {
+  for (const [file, pattern] of oldLines) {
+    const version = pattern.exec(project.read(file) ?? "")?.[1];
+    if (version !== undefined) return { version: version.replace(/^2\.?/, "2."), file };
+  }
+  return undefined;
+}
+
 function inFolder(project: ProjectFiles, folder: string): NamedPython | undefined {
   for (const [name, pattern] of lines) {
     const version = pattern.exec(project.read(`${folder}${name}`) ?? "")?.[1];

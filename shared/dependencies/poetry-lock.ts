@@ -12,12 +12,15 @@ export function readPoetryLock(content: string, file: string, selection: Selecti
   const { reached, missing } = reach(packagesOf(all), selection.direct.map(exactIn(all)));
   return {
     requirements: reached.map(({ what, marker }) => requirementOf(what, marker, selection.folder, hashes)),
-    missing,
+    // Older ones of Poetry left these out of the lock, whatever needs them.
+    missing: missing.filter((name) => !unsafe.has(name)),
     unknown: [],
     indexes: reached.flatMap(({ what }) => indexOf(what)),
     installed: false,
   };
 }
+
+const unsafe = new Set(["setuptools", "distribute", "pip", "wheel"]);
 
 /** One of Poetry's dependencies. */
 export type PoetryEdge = Edge & { constraint: string };

@@ -1,5 +1,6 @@
 import { argv } from "../command.ts";
 import type { ProjectFiles } from "../project-clues.ts";
+import { readIni } from "./ini.ts";
 
 /** One command of a line or a script, without what only wraps it (`exec`, `poetry run`, `sh -c`, `dumb-init --`). */
 export interface Step {
@@ -9,6 +10,8 @@ export interface Step {
   env: Record<string, string>;
   /** The folder that `cd` went to, relative to the project; empty at its top. */
   folder: string;
+  /** The program of supervisor's that it is. */
+  unit?: string;
 }
 
 interface Shell {
@@ -146,9 +149,7 @@ function nameOf(program: string): string {
 function ofProgram(first: string, args: string[], env: Record<string, string>, shell: Shell): Step[] {
   const name = nameOf(first);
   const inner = { ...shell, depth: shell.depth + 1 };
-  if (name === "cd") shell.folder = inProject(args[0] ?? "", shell) ?? shell.folder;
-  if (name === "export") exported(args, shell);
-  if (name === "cd" || name === "export") return [];
+  if (name === "cd" || name === "export") return changed(name, args, shell);
   if (/^(?:ba|da|z|a)?sh$/.test(name)) {
     const flag = args.findIndex((word) => /^-\w*c$/.test(word));
     if (flag >= 0) return read(args[flag + 1] ?? "", inner);
@@ -158,7 +159,46 @@ function ofProgram(first: string, args: string[], env: Record<string, string>, s
     return ofScript(first, args, inner);
   }
   if (/^python[\d.]*$/.test(name)) return ofPython(args, env, inner);
+  // Also behind a starter of the project's own.
+  const supervisor = [name, ...args].indexOf("supervisord");
+  if (supervisor >= 0) return ofSupervisord(args.slice(supervisor), inner);
   return [{ program: name, args, env, folder: shell.folder }];
+}
+
+/** What supervisord starts, each with the name of its program: its file is read as a script is. */
+function ofSupervisord(args: string[], shell: Shell): Step[] {
+  const index = args.findIndex((word) => /^(?:-c|--configuration)(?:=|$)/.test(word));
+  const given = args[index]?.split("=")[1] ?? (index < 0 ? undefined : args[index + 1]);
+  const file = inProject(given ?? "supervisord.conf", shell);
+  const text = file === undefined ? "" : (shell.files.read(file) ?? "");
+  return text.length > largest
+    ? []
+    : supervised(text).flatMap(({ name, command }) =>
+        read(command, { ...shell, variables: { ...shell.variables } }).map((step) => ({ ...step, unit: name })),
+      );
+}
+
+const largest = 100_000;
+
+/** The programs of a file of supervisor, and the line of each. */
+export function supervised(
+  text: string,
+): { name: string; line: number; command: string; values: Map<string, string> }[] {
+  return readIni(text).flatMap(({ name, line, values }) => {
+    const [, program] = /^program:(.+)$/.exec(name) ?? [];
+    const written = values.get("command");
+    if (program === undefined || written === undefined) return [];
+    const folder = values.get("directory");
+    const command = `${folder === undefined ? "" : `cd '${folder}' && `}${written.replace(/%%/g, "%")}`;
+    return [{ name: program, line, command, values }];
+  });
+}
+
+/** What changes the shell itself starts nothing. */
+function changed(name: string, args: string[], shell: Shell): Step[] {
+  if (name === "cd") shell.folder = inProject(args[0] ?? "", shell) ?? shell.folder;
+  else exported(args, shell);
+  return [];
 }
 
 function exported(words: string[], { variables }: Shell): void {

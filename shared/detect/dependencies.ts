@@ -51,6 +51,14 @@ export function dependencyFiles(files: ProjectFiles, requirements = "requirement
   return [...new Set([requirements, ...others, ...usual])].filter((path) => files.read(path) !== undefined);
 }
 
+/** The file that a deploy installs if it is none of those that are found by themselves: that for production comes first. */
+export function productionRequirements(files: ProjectFiles): string | undefined {
+  const found = dependencyFiles(files);
+  if (found.includes("requirements.txt")) return undefined;
+  const texts = found.filter((file) => file.endsWith(".txt"));
+  return texts.find((file) => /prod|live|deploy/.test(file)) ?? texts[0];
+}
+
 /** PowerShell's `pip freeze >` writes UTF-16, whose every second byte is a NUL as UTF-8 is read. */
 function decoded(text: string): string {
   return text.includes("\0") ? text.replaceAll("\0", "") : text;

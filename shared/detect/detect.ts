@@ -120,7 +120,8 @@ function withSettings(django: Django | undefined, detection: Detection, sources:
   const module = env.DJANGO_SETTINGS_MODULE;
   if (module !== undefined) return { ...django, settings: { module, from: server.config_file ?? django.manage } };
   // Of several wsgi files the one that is served counts.
-  const isUsual = [django.wsgi?.app, django.asgi?.app].includes(server.app);
+  if (server.app !== undefined && server.app === django.asgi?.app) return djangoOf(sources, "asgi");
+  const isUsual = django.wsgi?.app === server.app;
   const own = isUsual ? undefined : settingsOfApp(server.app ?? "", django.path, sources);
   return own === undefined ? django : { ...django, settings: own };
 }

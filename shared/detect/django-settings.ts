@@ -9,6 +9,7 @@ const output = z.object({
   named: z.array(z.string()),
   lines: z.record(z.string(), z.tuple([z.string(), z.int()])),
   conditions: z.record(z.string(), z.int()).optional(),
+  foreign: z.array(z.string()).optional(),
 });
 
 /** What Django's settings say about files. Paths are absolute, as the settings make them on this machine. */
@@ -36,6 +37,8 @@ export interface DjangoSettings {
   where: Record<string, string>;
   /** Settings that are given under a condition alone which does not hold as the text has it, and its line. */
   conditions: Record<string, string>;
+  /** Modules of other packages that settings are taken from, and that are not read. */
+  foreign: string[];
 }
 
 const options = { timeout: 30_000, maxBuffer: 8 * 1024 * 1024, cwd: "/" };
@@ -73,7 +76,7 @@ function parsed(printed: string, directory: string, folder: string): DjangoSetti
 
 /** @param printed what the program printed: `values`, `named`, `lines` */
 export function settingsFrom(printed: unknown, directory: string, folder: string): DjangoSettings {
-  const { values, named, lines, conditions = {} } = output.parse(printed);
+  const { values, named, lines, conditions = {}, foreign = [] } = output.parse(printed);
   const text = (name: string) => (typeof values[name] === "string" ? (values[name] as string) : undefined);
   const root =
     text("STATIC_ROOT") ??
@@ -95,6 +98,7 @@ export function settingsFrom(printed: unknown, directory: string, folder: string
     sqlite: sqliteFiles(values.DATABASES),
     logs: logFiles(values.LOGGING),
     debug: values.DEBUG === true,
+    foreign,
     inside: (path) => insideProject(directory, path, folder),
     where: Object.fromEntries(Object.entries(lines).map(([name, [file, line]]) => [name, `${file}:${line}`])),
     conditions: Object.fromEntries(

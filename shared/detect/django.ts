@@ -1,4 +1,5 @@
 import type { ProjectFiles } from "../project-clues.ts";
+import { type Configuration, configurationOf } from "./configurations.ts";
 import type { Candidate } from "./findings.ts";
 import type { PythonModules } from "./python-modules.ts";
 import { forDeveloping, type Sources } from "./resolve.ts";
@@ -19,6 +20,8 @@ export interface Django {
     developing?: string;
     /** No file names them: people set the variable themselves. */
     unnamed?: true;
+    /** The class in it that counts. */
+    configuration?: Configuration;
     /** Settings for production that no file names. */
     unused?: { module: string; file: string };
   };
@@ -28,45 +31,56 @@ export interface Django {
 
 const variable = "environ.DJANGO_SETTINGS_MODULE";
 
-/** @returns undefined if there is no manage.py of Django's: other frameworks use the name too */
-export function djangoOf({ files, modules }: Pick<Sources, "files" | "modules">): Django | undefined {
+/**
+ * @param served whose file says which settings count, if both are there
+ * @returns undefined if there is no manage.py of Django's: other frameworks use the name too
+ */
+export function djangoOf(
+  { files, modules }: Pick<Sources, "files" | "modules">,
+  served: "wsgi" | "asgi" = "wsgi",
+): Django | undefined {
   const manage = manageFile(files);
   if (manage === undefined) return undefined;
   const path = manage.includes("/") ? manage.slice(0, manage.lastIndexOf("/")) : "";
   const own = modules.module(manage)?.strings[variable] ?? settingsIn(files.read(manage) ?? "");
   const packages = [own?.split(".")[0], ...packagesBelow(files, path)].filter((name) => name !== undefined);
-  const gateway = (kind: "wsgi" | "asgi") => gatewayOf(kind, { own, packages, path, files, modules });
-  const [wsgi, asgi] = [gateway("wsgi"), gateway("asgi")];
-  const from = [wsgi?.file, asgi?.file].find(
-    (file) => file !== undefined && settingsOf(file, modules, files) !== undefined,
-  );
+  const look = { own, packages, path, files, modules };
+  const [wsgi, asgi] = [gatewayOf("wsgi", look), gatewayOf("asgi", look)];
+  const gateways = (served === "wsgi" ? [wsgi, asgi] : [asgi, wsgi]).flatMap((each) => each?.file ?? []);
+  const settings = settingsFor([...gateways, manage], look);
+  return {
+    manage,
+    path,
+    ...(settings && { settings }),
+    ...(wsgi && { wsgi }),
+    ...(asgi && { asgi: { ...asgi, channels: usesChannels(asgi.file, modules) } }),
+  };
+}
+
+/** @param places the files that may name them, the most trusted first, and manage.py last */
+function settingsFor(places: string[], { own, packages, path, files, modules }: Look): Django["settings"] {
+  const from = places.slice(0, -1).find((file) => settingsOf(file, modules, files) !== undefined);
   const settings = from === undefined ? own : settingsOf(from, modules, files);
   const production = settings === undefined ? undefined : productionOf(settings, path, modules);
   const unnamed = settings === undefined ? unnamedSettings(path, packages, modules) : undefined;
   const live = platformSettings(files).find(({ module }) => isLive(module, path, modules));
   const module = live?.module ?? production ?? settings ?? unnamed;
-  const unused = unusedSettings(module, path, { files, modules });
+  if (module === undefined) return undefined;
+  const configuration = configurationOf(module, path, places, { files, modules });
   return {
-    manage,
-    path,
-    ...(module !== undefined && {
-      settings: {
-        module,
-        from: live?.file ?? from ?? manage,
-        ...(live === undefined && unnamed !== undefined && { unnamed: true as const }),
-        ...(live === undefined && production !== undefined && settings !== undefined && { developing: settings }),
-        ...unused,
-      },
-    }),
-    ...(wsgi && { wsgi }),
-    ...(asgi && { asgi: { ...asgi, channels: usesChannels(asgi.file, modules) } }),
+    module,
+    from: live?.file ?? from ?? places.at(-1) ?? "",
+    ...(live === undefined && unnamed !== undefined && { unnamed: true as const }),
+    ...(live === undefined && production !== undefined && settings !== undefined && { developing: settings }),
+    ...(configuration && { configuration }),
+    ...unusedSettings(module, path, { files, modules }),
   };
 }
 
 /** The settings of production next to those that are for developing, which a site must not have. */
 function productionOf(settings: string, path: string, modules: PythonModules): string | undefined {
   const [, base, name = ""] = /^(.*\.)?(\w+)$/.exec(settings) ?? [];
-  if (!/^(?:settings_)?(?:dev|develop|development|local)$/.test(name)) return undefined;
+  if (!/^(?:settings_)?(?:dev|develop|development|local)(?:_\w+)?$/.test(name)) return undefined;
   const start = name.startsWith("settings_") ? "settings_" : "";
   return ["production", "prod", "product", "live", "deploy"]
     .map((other) => `${base ?? ""}${start}${other}`)
@@ -120,8 +134,15 @@ function hasApps(modules: PythonModules, file: string | undefined): boolean {
 function manageFile(files: ProjectFiles): string | undefined {
   const below = (files.paths?.() ?? []).filter((path) => /^(?:[^/]+\/){1,2}manage\.py$/.test(path));
   return ["manage.py", ...below].find(
-    (path) => /django/i.test(files.read(path) ?? "") && !/flask/i.test(files.read(path) ?? ""),
+    (path) =>
+      /django|execute_from_command_line/i.test(codeOf(files.read(path) ?? "")) &&
+      !/flask/i.test(files.read(path) ?? ""),
   );
+}
+
+/** Without comments and texts of several lines: what only compares itself with Django is not Django's. */
+function codeOf(text: string): string {
+  return text.replace(/("{3}|'{3})[\s\S]*?\1/g, "").replace(/^[ \t]*#.*$/gm, "");
 }
 
 /** What an application's own file says of the settings. */

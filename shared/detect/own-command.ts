@@ -4,7 +4,8 @@ import { type OwnProgram, ownPrograms } from "./console-scripts.ts";
 import type { Candidate } from "./findings.ts";
 import type { Sources } from "./looked-at.ts";
 import type { Located } from "./python-modules.ts";
-import type { PythonCommand } from "./python-scan.ts";
+import type { PythonCommand, PythonModule } from "./python-scan.ts";
+import { isPort } from "./scripts.ts";
 
 /** Where a program's command line is defined, and the modules of the project that it leads to. */
 interface Program extends OwnProgram {
@@ -47,12 +48,14 @@ export function servedByCommand(sources: Sources): ReadonlySet<string> {
 }
 
 /** A line that starts such a program, such as CMD of a Dockerfile: where it listens is replaced, the rest is kept. */
-export function ofOwnProgram({ program, args }: Step, why: string, sources: Sources): Candidate[] {
+export function ofOwnProgram({ program, args, folder }: Step, why: string, sources: Sources): Candidate[] {
   const [first = "", ...others] = args;
   // `python /app/bin/shop`; and a command that the project adds to another program, such as `celery shop`.
-  const isScript = (program === "python" && !/^-|\.py$/.test(first)) || program === "celery";
+  const isScript = program === "python" || program === "celery";
   const name = isScript ? first.slice(first.lastIndexOf("/") + 1) : program;
-  const found = programsOf(sources).find((each) => each.name === name);
+  const found =
+    programsOf(sources).find((each) => each.name === name) ??
+    (program === "python" ? ofScriptFile(first, folder, sources) : ofModule(program, sources));
   if (found === undefined) return [];
   const words = isScript ? others : args;
   const listeners = listenersOf(found, sources);
@@ -60,12 +63,40 @@ export function ofOwnProgram({ program, args }: Step, why: string, sources: Sour
   const listener = listeners.find(({ command }) => plain.includes(command.name)) ?? listeners[0];
   const told = withoutPlace(words);
   if (listener === undefined) {
-    if (told.listens === "") return [];
+    if (told.listens === "") return byVariable(found, told.rest, why, sources);
     return [{ ...base(found), command: [found.start, ...told.rest, told.listens].join(" "), why: [why] }];
   }
   const own = nameOf(found, listener.command);
   const rest = [...(own !== "" && !told.rest.includes(own) ? [own] : []), ...told.rest].join(" ");
   return [candidate(found, listener, rest, [why])];
+}
+
+/** A program that reads where to listen from variables, as it was started. */
+function byVariable(program: Program, rest: string[], why: string, { modules }: Sources): Candidate[] {
+  const all = program.reached.flatMap((file) => modules.module(file) ?? []);
+  if (!importServers(all)) return [];
+  const variables = all.flatMap(({ environ }) => environ);
+  const port = variables.find(isPort);
+  if (port === undefined) return [];
+  const host = variables.includes(port.replace(/PORT$/, "HOST")) ? `${port.replace(/PORT$/, "HOST")}=127.0.0.1 ` : "";
+  const line = ["env", `${host}${port}={port}`, program.start, ...rest].join(" ");
+  return [{ ...base(program), command: line, why: [why, `it reads ${port}`] }];
+}
+
+/** `python shop.py`: a file of the project that is run by itself. */
+function ofScriptFile(path: string, folder: string, sources: Sources): Program | undefined {
+  const file = [folder === "" ? path : `${folder}/${path}`, path].find((each) => sources.modules.module(each));
+  if (file === undefined || !path.endsWith(".py")) return undefined;
+  const reached = reachedFrom(file, sources, true);
+  return { name: path, module: "", call: "", why: path, file, path: "", reached, start: `python ${file}` };
+}
+
+/** `python -m shop.main` */
+function ofModule(name: string, sources: Sources): Program | undefined {
+  const located = /^[A-Za-z_]\w*(?:\.\w+)+$/.test(name) ? sources.modules.locate(name) : undefined;
+  if (located === undefined || sources.modules.module(located.file)?.main !== true) return undefined;
+  const reached = reachedFrom(located.file, sources);
+  return { name, module: name, call: "", why: located.file, ...located, reached, start: `python -m ${name}` };
 }
 
 /** A step that starts one of the project's own programs, as a release can start it: the program itself is not installed there. */
@@ -117,14 +148,14 @@ function programsOf(sources: Sources): Program[] {
   return found;
 }
 
-/** The file and what it imports of its own package, as deep as that goes. */
-function reachedFrom(file: string, { modules }: Sources): string[] {
+/** The file and what it imports of its own package, or of the project, as deep as that goes. */
+function reachedFrom(file: string, { modules }: Sources, ofProject = false): string[] {
   const found = [file];
   for (let index = 0; index < found.length && found.length < most; index++) {
     const module = modules.module(found[index] ?? "");
     if (module === undefined) continue;
     for (const name of [...Object.values(module.imports), ...module.star]) {
-      const own = name.split(".", 1)[0] === module.module.split(".", 1)[0];
+      const own = ofProject || name.split(".", 1)[0] === module.module.split(".", 1)[0];
       const places = own ? [name, name.replace(/\.[^.]+$/, "")] : [];
       const next = places.map((place) => modules.fileOf(place)).find((each) => each !== undefined);
       if (next !== undefined && !found.includes(next)) found.push(next);
@@ -136,7 +167,7 @@ function reachedFrom(file: string, { modules }: Sources): string[] {
 /** The commands that take a port, those that are called after serving first. */
 function listenersOf({ reached }: Program, { modules }: Sources): Listener[] {
   const all = reached.flatMap((file) => modules.module(file) ?? []);
-  if (!all.some(({ imports }) => Object.values(imports).some((name) => servers.test(name)))) return [];
+  if (!importServers(all)) return [];
   const found = reached.flatMap((file) =>
     (modules.module(file)?.commands ?? []).flatMap((command): Listener[] => {
       const options = listening(command.options);
@@ -147,6 +178,10 @@ function listenersOf({ reached }: Program, { modules }: Sources): Listener[] {
   return found
     .filter((each) => weight(each) < 2 || each.options.includes("127.0.0.1"))
     .toSorted((a, b) => weight(a) - weight(b));
+}
+
+function importServers(all: PythonModule[]): boolean {
+  return all.some(({ imports }) => Object.values(imports).some((name) => servers.test(name)));
 }
 
 function listening(options: string[]): Pick<Listener, "options" | "takes"> | undefined {

@@ -112,15 +112,22 @@ export function processOf(step: Step, why: string, given?: string): FoundProcess
   if (found === undefined && given === undefined) return undefined;
   const { name, command, ...rest } = found ?? { name: given ?? "" };
   const python = step.program.includes(".") && !/\.(?:py|sh)$/.test(step.program) ? ["python", "-m"] : [];
-  const line = command ?? joined([...python, step.program, ...args]);
+  const plain = command ?? joined([...python, step.program, ...args]);
   const env = Object.entries(step.env).map(([key, value]) => `${key}=${value}`);
+  const line = withVariables(env.length === 0 ? plain : `env ${joined(env)} ${plain}`);
   return {
     name: processNameOf(given ?? name),
-    command: env.length === 0 ? line : `env ${joined(env)} ${line}`,
+    command: line,
     ...(schedules.test(given ?? "") && { overlap: false as const }),
     ...rest,
     why,
   };
+}
+
+/** No shell runs a command, so one is asked for where a word has a variable of the host's. */
+function withVariables(line: string): string {
+  const open = line.replace(/'([^']*\$\{?[A-Za-z_][^']*)'/g, '"$1"');
+  return open === line || open.includes("'") ? line : `sh -c 'exec ${open}'`;
 }
 
 const schedules = /beat|sched|clock|cron/i;

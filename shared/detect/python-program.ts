@@ -17,7 +17,7 @@ root = sys.argv[1]
 # A file without one of these makes no application, and says nothing of one.
 WORDS = [word.encode() for word in (
     "app wsgi asgi erver flask fastapi starlette quart litestar sanic falcon bottle pyramid dash aiohttp tornado cherrypy "
-    "DJANGO_SETTINGS ROOT_URLCONF _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE BaseSettings add_option argparse optparse click typer metadata pkg_resources streamlit").split()] + [b"import *"]
+    "DJANGO_SETTINGS ROOT_URLCONF _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE BaseSettings add_option argparse optparse click typer metadata pkg_resources streamlit PORT").split()] + [b"import *"]
 
 
 # What wraps an application gets it by one of these names.
@@ -232,6 +232,8 @@ class Module:
                 out["environ"] += texts[:1]
                 if last == "setdefault" and len(texts) == 2:
                     out["strings"]["environ." + texts[0]] = texts[1]
+            elif texts and (name == "decouple.config" or dotted(node.func) in ("env", "env.int", "env.str")):
+                out["environ"] += texts[:1]
             elif last in ("run_app", "run", "serve", "run_simple", "listen", "quickstart", "start", "WSGIServer", "make_server",
                           "bind", "serve_forever", "mount", "TCPSite", "create_server"):
                 args = [self.value(arg) for arg in node.args[:3]]

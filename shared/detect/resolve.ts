@@ -32,14 +32,15 @@ export interface Written {
 
 /** What a command that somebody wrote shows: the server, what prepares it, and processes. */
 export function findingsOf({ line, why, variables, process }: Written, sources: Sources): Findings {
-  const servers: Candidate[] = [];
+  const found: { unit: string | undefined; servers: Candidate[] }[] = [];
   const processes: FoundProcess[] = [];
   let release: Findings["release"];
   for (const step of stepsOf(line, sources.files, variables)) {
-    const found = process === undefined ? serversOf(step, why, sources) : undefined;
-    if (found !== undefined) {
+    const serving = process === undefined ? serversOf(step, why, sources) : undefined;
+    if (serving !== undefined) {
       const settings = settingsFor(step.env.DJANGO_SETTINGS_MODULE ?? variables?.DJANGO_SETTINGS_MODULE, step, sources);
-      servers.push(...found.map((each) => ({ ...each, ...(settings && { env: { ...each.env, ...settings } }) })));
+      const servers = serving.map((each) => ({ ...each, ...(settings && { env: { ...each.env, ...settings } }) }));
+      found.push({ unit: step.unit, servers });
       continue;
     }
     const preparation = preparationOf(step);
@@ -50,7 +51,17 @@ export function findingsOf({ line, why, variables, process }: Written, sources: 
       if (background !== undefined) processes.push(background);
     }
   }
+  const servers = mainUnits(found).flatMap((each) => each.servers);
   return { servers, processes, ...(release !== undefined && { release }) };
+}
+
+const usualUnits = /^(?:web|www|app|server|site|api|http|backend|django|flask|wsgi|asgi|gunicorn|uwsgi|uvicorn)$/i;
+
+/** Of several programs that serve, such as `web` and `websocket`, the one with the name of the site's own. */
+export function mainUnits<T extends { unit?: string | undefined; servers: Candidate[] }>(found: T[]): T[] {
+  const serving = found.filter(({ servers }) => servers.length > 0);
+  const usual = serving.filter(({ unit }) => unit !== undefined && usualUnits.test(unit));
+  return usual.length === 1 && serving.every(({ unit }) => unit !== undefined) ? usual : found;
 }
 
 /** The settings that the server's own environment names, unless they are for developing. */
@@ -66,9 +77,10 @@ export const forDeveloping = /(?:^|[._])(?:dev|develop|development|local|test|te
 /** What a command serves; undefined if it serves nothing. */
 function serversOf(step: Step, why: string, sources: Sources): Candidate[] | undefined {
   const found = serverOf(step, sources.files);
-  if (found !== undefined) return candidatesOf(found, step, why, sources);
+  const candidates = found && candidatesOf(found, step, why, sources);
+  if (candidates !== undefined && (candidates.length > 0 || step.program !== "python")) return candidates;
   const own = ofOwnProgram(step, why, sources);
-  return own.length === 0 ? undefined : own;
+  return own.length === 0 ? candidates : own;
 }
 
 const harmless = new Set(
@@ -80,7 +92,7 @@ const harmless = new Set(
 /** The candidates for a command: none if what it names is not in the project. */
 function candidatesOf(found: ServerCommand, step: Step, why: string, sources: Sources): Candidate[] {
   if (found.script !== undefined) return ofScript(found, found.script, step, why, sources);
-  if (found.kind === "command") return [{ kind: "command", command: found.command ?? "", ...bound(found), why: [why] }];
+  if (found.kind === "command") return ofCommand(found, why, sources);
   const settings = found.settings && inProject(found.settings, { files: sources.files, folder: "" });
   if (found.kind === "uwsgi" && found.app === undefined && settings) {
     return [uwsgiSettings(settings, sources)].filter((each) => each !== undefined);
@@ -90,7 +102,13 @@ function candidatesOf(found: ServerCommand, step: Step, why: string, sources: So
   return app === undefined ? [] : ofNamed(app, settings, found, why, sources);
 }
 
-const bound = ({ bind }: ServerCommand) => (bind === undefined ? {} : { bind });
+/** A line that is kept as it is: of an application that it names only the place counts. */
+function ofCommand({ app, command = "", bind, paths }: ServerCommand, why: string, { modules }: Sources): Candidate[] {
+  const located = app === undefined ? undefined : modules.locate(app.split(":", 1)[0] ?? "", paths);
+  if (app !== undefined && located === undefined) return [];
+  const env = located === undefined || located.path === "" ? {} : { env: { PYTHONPATH: located.path } };
+  return [{ kind: "command", command, ...(bind !== undefined && { bind }), ...env, why: [why] }];
+}
 
 /** The application that a command names, as it can be started. */
 function ofNamed(given: string, settings: string | undefined, found: ServerCommand, why: string, sources: Sources) {
@@ -106,9 +124,18 @@ function ofNamed(given: string, settings: string | undefined, found: ServerComma
   const parts = { app, ...(Object.keys(env).length > 0 && { env }), ...(caution !== undefined && { caution }) };
   const speaks = appearance(app, located.file, sources);
   // gunicorn with uvicorn's workers may say so in its settings alone.
-  const other = speaks === "asgi" && (server.kind === "gunicorn" || server.kind === "uwsgi");
-  if (developing || other) return served(speaks, parts, why, sources);
+  const other = (speaks === "asgi" || speaks === "aiohttp") && (server.kind === "gunicorn" || server.kind === "uwsgi");
+  if (developing || other) return served(speaks, other ? withoutGunicorns(parts) : parts, why, sources);
   return [{ ...server, ...parts, ...own, why: [why] }];
+}
+
+/** Another server reads none of its options. */
+function withoutGunicorns<T extends Pick<Candidate, "env">>({
+  env = {},
+  ...parts
+}: T): Omit<T, "env"> & Pick<Candidate, "env"> {
+  const { GUNICORN_CMD_ARGS: _, ...rest } = env;
+  return { ...parts, ...(Object.keys(rest).length > 0 && { env: rest }) };
 }
 
 /** An application that a package of the requirements brings, such as `shop_server.wsgi:application`. */

@@ -4,6 +4,14 @@ import type { Candidate } from "./findings.ts";
 import type { PythonModules } from "./python-modules.ts";
 import type { PythonModule } from "./python-scan.ts";
 
+/** A variable with the port of the site itself. */
+export function isPort(variable: string): boolean {
+  return (
+    /^(?:\w+_)?PORT$/.test(variable) &&
+    !/DB|REDIS|PG|SQL|MAIL|SMTP|MONGO|RABBIT|AMQP|KAFKA|ELASTIC|STATSD|MEMCACHE|PROXY|LDAP/.test(variable)
+  );
+}
+
 /** What cutover.yml says about where the instances listen. */
 export type Bind = "socket" | "port" | undefined;
 
@@ -18,9 +26,7 @@ export function listens(file: string, { options, environ }: PythonModule, bind: 
   }
   if (bind === "socket") return undefined;
   if (takes("port")) return { command: `python ${file} --port={port}`, how: "it takes --port", bind: "port" as const };
-  const variable = environ.find(
-    (name) => /^(?:\w+_)?PORT$/.test(name) && !/DB|REDIS|PG|SQL|MAIL|SMTP|MONGO/.test(name),
-  );
+  const variable = environ.find(isPort);
   if (variable === undefined) return undefined;
   return { command: `env ${variable}={port} python ${file}`, how: `it reads ${variable}`, bind: "port" as const };
 }

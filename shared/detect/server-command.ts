@@ -71,12 +71,14 @@ function gunicorn(options: Options, { env }: Step): ServerCommand | undefined {
     paths: [pick(options, "chdir"), pick(options, "pythonpath")].filter((path) => path !== undefined),
   };
   const paste = pick(options, "paste", "paster");
-  if (paste !== undefined) return { kind: "command", command: pasteCommand(paste), paths: [] };
-  if (/uvicorn|asgi/i.test(workerClass)) return { kind: "uvicorn", ...app(plain[0]), ...common };
-  const threads = number(named.get("threads"));
   const settings = pick(options, "c", "config")?.replace(/^file:/, "");
+  if (paste !== undefined) return { kind: "command", command: pasteCommand(paste, settings), paths: [] };
+  if (/uvicorn|asgi/i.test(workerClass)) return { kind: "uvicorn", ...app(plain[0]), ...common };
+  if (/^sanic\./.test(workerClass) && app(plain[0]).app !== undefined)
+    return ofOwnWorkers(workerClass, plain[0] ?? "", common.paths);
+  const threads = number(named.get("threads"));
   const kept = gunicornKept.flatMap((name) => (named.get(name) ? [`--${name} ${named.get(name)}`] : []));
-  if (/^(?:gevent|eventlet|gthread|tornado)/.test(workerClass)) kept.unshift(`--worker-class ${workerClass}`);
+  if (workerClass !== "sync") kept.unshift(`--worker-class ${workerClass}`);
   if (named.has("preload")) kept.push("--preload");
   const variable = env.GUNICORN_CMD_ARGS ?? kept.join(" ");
   return {
@@ -90,8 +92,22 @@ function gunicorn(options: Options, { env }: Step): ServerCommand | undefined {
   };
 }
 
-export function pasteCommand(file: string): string {
-  return `gunicorn --paste ${file} --bind unix:{socket} --umask 0 --workers {workers}`;
+const everyInstance = "--bind unix:{socket} --umask 0 --workers {workers}";
+
+/** @param settings gunicorn's own file, which the options overrule */
+export function pasteCommand(file: string, settings = ""): string {
+  const own = settings === "" || settings.startsWith("/") ? "" : ` --config ${settings}`;
+  return `gunicorn --paste ${file}${own} ${everyInstance}`;
+}
+
+/** gunicorn with workers that a framework brings: the application speaks neither WSGI nor, in older versions, ASGI. */
+function ofOwnWorkers(workers: string, named: string, paths: string[]): ServerCommand {
+  return {
+    kind: "command",
+    ...app(named),
+    command: `gunicorn --worker-class ${workers} ${everyInstance} ${named}`,
+    paths,
+  };
 }
 
 /** `shop.wsgi` alone means its `application`. */

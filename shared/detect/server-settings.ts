@@ -4,6 +4,7 @@ import { inProject } from "./command-line.ts";
 import type { Candidate } from "./findings.ts";
 import { readIni } from "./ini.ts";
 import type { PythonModules } from "./python-modules.ts";
+import { isTable } from "./tables.ts";
 
 /** `wsgi_app` of gunicorn.conf.py. */
 export function gunicornApp(files: ProjectFiles, file: string): string | undefined {
@@ -26,7 +27,7 @@ const usual = [
 
 /** The uWSGI settings of a project: those of the usual names come first. */
 export function uwsgiFiles(files: ProjectFiles): string[] {
-  const others = (files.paths?.() ?? []).filter((path) => /(?:^|\/)\w*uwsgi\w*\.(?:ini|ya?ml)$/i.test(path));
+  const others = (files.paths?.() ?? []).filter((path) => /(?:^|\/)[\w.-]*uwsgi[\w.-]*\.(?:ini|ya?ml)$/i.test(path));
   return [...new Set([...usual, ...others])].filter((path) => files.exists(path));
 }
 
@@ -61,14 +62,14 @@ export function uwsgiSettings(file: string, { files, modules }: Look): Candidate
     kind: "uwsgi",
     app,
     ...(Object.keys(env).length > 0 && { env }),
-    config_file: file,
+    ...(hasUsualSection(file, files) && { config_file: file }),
     why: [`there is ${file}`],
   };
 }
 
 /** The file that counts for kind uwsgi if cutover.yml names none. */
 export function usualUwsgiFile(files: ProjectFiles): string | undefined {
-  return usual.slice(0, 4).find((file) => read(file, files.read(file) ?? "").size > 0);
+  return usual.slice(0, 4).find((file) => hasUsualSection(file, files) && read(file, files.read(file) ?? "").size > 0);
 }
 
 /** uWSGI runs a file under its own name; its module is the same. */
@@ -92,10 +93,18 @@ function read(file: string, text: string): Map<string, string> {
   return filled;
 }
 
+/** uWSGI reads no other section of a file that it is only given by name. */
+function hasUsualSection(file: string, files: ProjectFiles): boolean {
+  return !/\.ya?ml$/.test(file) || /^uwsgi:/m.test(files.read(file) ?? "");
+}
+
 function ofYaml(text: string): Map<string, string> {
   try {
     const value: unknown = parse(text);
-    const inner = (value as { uwsgi?: unknown } | null)?.uwsgi;
+    const sections = isTable(value) ? Object.values(value).filter(isTable) : [];
+    const inner = isTable(value)
+      ? (value.uwsgi ?? sections.find((each) => "module" in each || "wsgi-file" in each))
+      : {};
     return new Map(Object.entries((inner ?? {}) as object).map(([key, each]) => [key, String(each)]));
   } catch {
     return new Map();

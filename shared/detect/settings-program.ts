@@ -23,9 +23,12 @@ class Reader(ast.NodeVisitor):
     def __init__(self):
         self.values, self.lines, self.depth, self.seen = {}, {}, 0, []
         self.untaken, self.touched, self.conditions = [], [], {}
+        self.classes, self.classes_from, self.foreign = {}, {}, []
 
     def file(self, name):
         path = find(name)
+        if path is None and name and name.split(".")[0] not in ("django", "configurations", "environ"):
+            self.foreign.append(name)
         if path is None or self.depth > 6 or path in self.seen:
             return
         self.seen.append(path)
@@ -38,12 +41,10 @@ class Reader(ast.NodeVisitor):
 
     def run(self, body, path, package):
         for node in body:
-            if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
-                base = node.module or ""
-                if node.level:
-                    parts = package.split(".")[: len(package.split(".")) - (node.level - 1)]
-                    base = ".".join([part for part in parts if part] + ([node.module] if node.module else []))
-                self.file(base)
+            if isinstance(node, ast.ImportFrom):
+                self.import_from(node, package)
+            elif isinstance(node, ast.ClassDef):
+                self.classes[node.name] = (node, path, package)
             elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
                 value = self.value(node.value, path)
                 for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
@@ -59,6 +60,33 @@ class Reader(ast.NodeVisitor):
                 self.run(node.body, path, package)
             elif isinstance(node, ast.With):
                 self.run(node.body, path, package)
+
+    def import_from(self, node, package):
+        base = node.module or ""
+        if node.level:
+            parts = package.split(".")[: len(package.split(".")) - (node.level - 1)]
+            base = ".".join([part for part in parts if part] + ([node.module] if node.module else []))
+        if any(alias.name == "*" for alias in node.names):
+            self.file(base)
+        else:
+            self.classes_from.update({alias.asname or alias.name: (base, alias.name) for alias in node.names})
+
+    def configure(self, name, depth=0):
+        """The settings of a class, those that it inherits first."""
+        base, own = self.classes_from.get(name, ("", name))
+        if name not in self.classes and base:
+            self.file(base)
+        if own not in self.classes or depth > 8:
+            if base and base.split(".")[0] not in ("django", "configurations"):
+                self.foreign.append(base)
+            return
+        node, path, package = self.classes[own]
+        for parent in reversed(node.bases):
+            self.configure(parent.attr if isinstance(parent, ast.Attribute) else getattr(parent, "id", ""), depth + 1)
+        self.run(node.body, path, package)
+        for inner in node.body:
+            if isinstance(inner, ast.FunctionDef) and inner.name.isupper():
+                self.set(inner.name, UNKNOWN, path, inner.lineno)
 
     def set(self, name, value, path, line):
         self.touched.append(name)
@@ -163,6 +191,9 @@ class Reader(ast.NodeVisitor):
             return keywords.get("default", args[1] if len(args) > 1 else args[0] if name == "parse" else UNKNOWN)
         if name in ("list", "tuple", "set", "frozenset", "sorted"):
             return args[0]
+        # A value of django-configurations, with its default.
+        if name.endswith("Value"):
+            return args[0] if args else keywords.get("default", UNKNOWN)
         return UNKNOWN
 
 
@@ -176,10 +207,10 @@ def plain(value):
 
 /**
  * What `python3 -I` runs to read Django's settings without importing them: it follows `from .base import *`. It gets the
- * settings module, and prints one JSON object; a value that cannot be told is left out.
+ * settings module, with a class of it after a colon, and prints one JSON object; a value that cannot be told is left out.
  */
 export const settingsProgram = `${readerProgram}
-module = sys.argv[3]
+module, _, configuration = sys.argv[3].partition(":")
 WANTED = ("STATIC_URL", "STATIC_ROOT", "MEDIA_URL", "MEDIA_ROOT", "STATICFILES_STORAGE", "STORAGES", "STATICFILES_DIRS",
           "INSTALLED_APPS", "DATABASES", "ALLOWED_HOSTS", "DEBUG", "LOGGING", "SECURE_SSL_REDIRECT",
           "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE")
@@ -187,6 +218,8 @@ WANTED = ("STATIC_URL", "STATIC_ROOT", "MEDIA_URL", "MEDIA_ROOT", "STATICFILES_S
 reader, error = Reader(), None
 try:
     reader.file(module)
+    if configuration:
+        reader.configure(configuration)
 except SyntaxError as found:
     error = str(found)
 reader.otherwise(("STATIC_ROOT", "STATIC_URL", "MEDIA_ROOT", "MEDIA_URL"))
@@ -194,5 +227,5 @@ values = {name: plain(reader.values[name]) for name in WANTED if reader.values.g
 named = [name for name in WANTED if name in reader.values]
 json.dump({"values": values, "named": named, "lines": {k: reader.lines[k] for k in WANTED if k in reader.lines},
            "conditions": {k: reader.conditions[k] for k in WANTED if k in reader.conditions},
-           "found": find(module) is not None, "error": error}, sys.stdout)
+           "foreign": sorted(set(reader.foreign))[:5], "found": find(module) is not None, "error": error}, sys.stdout)
 `;

@@ -1,6 +1,7 @@
 import { relative } from "node:path";
 import { describeCandidate } from "../../../shared/complete-server.ts";
-import { dependencyFiles } from "../../../shared/detect/dependencies.ts";
+import { type Configuration, settingsName } from "../../../shared/detect/configurations.ts";
+import { productionRequirements } from "../../../shared/detect/dependencies.ts";
 import { type Detection, type Survey, survey } from "../../../shared/detect/detect.ts";
 import type { Django } from "../../../shared/detect/django.ts";
 import { type DjangoSettings, folderUrlOf } from "../../../shared/detect/django-settings.ts";
@@ -79,7 +80,8 @@ export async function planFor(
   choose?: (candidates: Candidate[]) => Promise<Candidate>,
 ): Promise<Planned> {
   const root = repositoryOf(directory) ?? base;
-  const found = survey(project);
+  const requirements = productionRequirements(project);
+  const found = survey(project, {}, requirements === undefined ? {} : { requirements });
   const { why, extra = [], env = {}, caution: _, ...server } = given.server ?? (await chosen(directory, found, choose));
   const repository = repositoryNameOf(projectIn(root));
   const fromProject = filesPart(directory, project, found);
@@ -89,7 +91,7 @@ export async function planFor(
     why: [...new Set(why)].join(", "),
     extra,
     env: Object.entries(env).map(([name, value]) => ({ name, value, why: envReason(name) })),
-    ...requirementsPart(project),
+    ...(requirements !== undefined && { requirements }),
     ...fromProject,
     processes: found.processes,
     ...(found.websockets !== undefined && { upgrade: found.websockets }),
@@ -112,26 +114,28 @@ function envReason(name: string): string {
 function completed(plan: Plan, { release, django }: Survey): Plan {
   const settings = django?.settings;
   const given = settings === undefined || plan.env.some(({ name }) => name === "DJANGO_SETTINGS_MODULE");
+  const configuration = settings?.configuration;
   return {
     ...plan,
-    ...(given ? {} : { env: [...plan.env, settingsEntry(settings)] }),
+    env: [
+      ...plan.env,
+      ...(given ? [] : [settingsEntry(settings)]),
+      ...(configuration === undefined ? [] : [configurationEntry(configuration)]),
+    ],
     ...(release !== undefined && { release }),
   };
+}
+
+function configurationEntry({ name, from, developing }: Configuration) {
+  const said = developing === undefined ? `as in ${from}` : `${from} has ${developing}, which is for developing`;
+  const why = from === undefined ? "no file names the class of the settings: check it" : said;
+  return { name: "DJANGO_CONFIGURATION", value: name, why };
 }
 
 function settingsEntry({ module, from, developing, unnamed }: NonNullable<Django["settings"]>) {
   if (unnamed) return { name: "DJANGO_SETTINGS_MODULE", value: module, why: "no file names the settings: check it" };
   const why = developing === undefined ? `as in ${from}` : `${from} has ${developing}, which is for developing`;
   return { name: "DJANGO_SETTINGS_MODULE", value: module, why };
-}
-
-/** The file for production among those in other places; pip reads requirements.txt by itself. */
-function requirementsPart(project: Project): Pick<Plan, "requirements"> {
-  const files = dependencyFiles(project);
-  if (files.includes("requirements.txt")) return {};
-  const texts = files.filter((file) => file.endsWith(".txt"));
-  const found = texts.find((file) => /prod|live|deploy/.test(file)) ?? texts[0];
-  return found === undefined ? {} : { requirements: found };
 }
 
 /** Files that nginx serves and files that the site writes: as Django itself says if it can be imported here, or as the text does. */
@@ -146,8 +150,11 @@ function filesPart(
     const missing = django === undefined ? [] : unusedNotes(django);
     return { shared, notes: [...missing, ...databaseNotes(directory, project, shared)] };
   }
-  const read = project.djangoSettings?.(django.path, settings.module);
-  const asked = askDjango(directory, django.path, settings.module) ?? read;
+  const { configuration } = settings;
+  const read = project.djangoSettings?.(django.path, settingsName(settings.module, configuration?.name));
+  // Django alone knows nothing of classes.
+  const loaded = configuration === undefined ? askDjango(directory, django.path, settings.module) : undefined;
+  const asked = loaded ?? read;
   const entry = asked === undefined ? undefined : staticEntry(asked, django.manage, read);
   const migrate = `python ${django.manage} migrate --noinput`;
   const shared =

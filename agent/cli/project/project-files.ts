@@ -44,7 +44,7 @@ function serverLines({ server, why }: Plan): Line[] {
 
 function pythonLines({ extra, requirements }: Plan): Line[] {
   const added: Line = [
-    `  extra: [${extra.map(scalar).join(", ")}]`,
+    `  extra: [${extra.map(listed).join(", ")}]`,
     "the requirements do not name it: add it there, with its version",
   ];
   const lines: Line[] = [
@@ -167,6 +167,11 @@ function aligned(lines: Line[]): string {
 
 function scalar(text: string): string {
   return stringify(text, { lineWidth: 0 }).trimEnd();
+}
+
+/** As an entry of a list in brackets, where these signs end an entry: `uvicorn[standard]`. */
+function listed(text: string): string {
+  return /[[\]{},]/.test(text) ? JSON.stringify(text) : scalar(text);
 }
 
 /** A list of words stays one line. */

@@ -42,13 +42,15 @@ function inside(directory: string, { folder, project }: Subproject, depth: numbe
 
 /** Folders with requirements of their own; if the top has none, also those that have another mark of a project. */
 function markedFolders(project: Project): string[] {
-  const folders = (project.paths?.() ?? []).flatMap((path) => {
-    const cut = path.lastIndexOf("/");
-    const deep = path.split("/").length <= 3;
-    return cut > 0 && deep && marks.includes(path.slice(cut + 1)) ? [path.slice(0, cut)] : [];
-  });
   const has = (folder: string, names: string[]) =>
     names.some((name) => project.exists(folder === "" ? name : `${folder}/${name}`));
+  // Where the top has none, services may lie in groups: `src/accounts/users`.
+  const depth = has("", dependencies) ? 3 : 4;
+  const folders = (project.paths?.() ?? []).flatMap((path) => {
+    const cut = path.lastIndexOf("/");
+    const deep = path.split("/").length <= depth;
+    return cut > 0 && deep && marks.includes(path.slice(cut + 1)) ? [path.slice(0, cut)] : [];
+  });
   const above = has("", dependencies);
   const own = [...new Set(folders)].filter((folder) => !notOwn.test(folder) && (!above || has(folder, dependencies)));
   // A folder whose pyproject.toml only lists the projects below it is none.
@@ -60,7 +62,8 @@ function servesItself(project: Project, folders: string[]): boolean {
   const { detection } = survey(project);
   if (!detection.found) return false;
   const { server, env } = detection;
-  const module = (server.app ?? "").split(":")[0]?.replaceAll(".", "/") ?? "";
+  const base = env.PYTHONPATH === undefined ? "" : `${env.PYTHONPATH}/`;
+  const module = `${base}${(server.app ?? "").split(":")[0]?.replaceAll(".", "/") ?? ""}`;
   return !folders.some(
     (folder) =>
       env.PYTHONPATH === folder || module.startsWith(`${folder}/`) || server.command?.includes(` ${folder}/`) === true,

@@ -1,9 +1,8 @@
-import { posix } from "node:path";
 import { parse } from "yaml";
-import { foldersAbove } from "../../repository-top.ts";
 import { at, type Findings } from "../findings.ts";
 import { findingsOf, type Sources } from "../resolve.ts";
 import { isTable } from "../tables.ts";
+import { filesAbove, isProject } from "./above.ts";
 
 const largest = 200_000;
 
@@ -14,7 +13,7 @@ function composeFiles(sources: Sources): string[] {
   const found = (sources.files.paths?.() ?? []).filter(isCompose);
   const weight = (path: string) =>
     path.split("/").length * 4 + (/prod/i.test(path) ? 0 : /dev|test|local|override|debug/i.test(path) ? 2 : 1);
-  return [...found.toSorted((a, b) => weight(a) - weight(b)).slice(0, 6), ...aboveFiles(sources)];
+  return [...found.toSorted((a, b) => weight(a) - weight(b)).slice(0, 6), ...filesAbove(usual, sources.files)];
 }
 
 const usualNames =
@@ -32,22 +31,6 @@ const usual = ["prod", "production", ""].flatMap((kind) =>
   ),
 );
 
-/** Those of the repository's folders above: their services are built from this one. */
-function aboveFiles({ files }: Sources): string[] {
-  const folders = foldersAbove(files).slice(0, 3);
-  return folders.flatMap((folder) => usual.map((name) => `${folder}${name}`)).filter((path) => files.exists(path));
-}
-
-/** Whether a service of a compose file in a folder above is built from the project. Other services are other projects. */
-function isOurs(file: string, context: string | undefined, { files }: Sources): boolean {
-  const above = /^(?:\.\.\/)+/.exec(file)?.[0];
-  if (above === undefined) return true;
-  const folder = posix.normalize(context ?? "").replace(/\/$/, "");
-  if (folder.startsWith(".") || folder.split("/").length !== above.length / 3) return false;
-  const some = (files.paths?.() ?? []).slice(0, 3);
-  return some.length > 0 && some.every((path) => files.read(`${above}${folder}/${path}`) === files.read(path));
-}
-
 /** What the services run. A service without a command runs its image's, which the Dockerfile shows. */
 export function fromCompose(sources: Sources): Findings[] {
   const all = composeFiles(sources).map((file) => {
@@ -55,7 +38,7 @@ export function fromCompose(sources: Sources): Findings[] {
     return text.length > largest
       ? []
       : servicesOf(text)
-          .filter(({ context }) => isOurs(file, context, sources))
+          .filter(({ context = "" }) => isProject(file, context, sources.files))
           .map((each) => ofService(file, each, sources));
   });
   // Of several files the first that serves counts; its workers too.

@@ -1,6 +1,9 @@
+import { posix } from "node:path";
 import { DockerfileParser, type Instruction, type JSONInstruction } from "dockerfile-ast";
+import type { ProjectFiles } from "../../project-clues.ts";
 import { at, type Findings } from "../findings.ts";
 import { findingsOf, type Sources } from "../resolve.ts";
+import { filesAbove, isProject } from "./above.ts";
 
 const largest = 200_000;
 
@@ -14,7 +17,26 @@ function dockerfiles({ files }: Sources): string[] {
     );
   });
   const weight = (path: string) => (/prod/i.test(path) ? 0 : 1) + path.split("/").length * 2;
-  return found.toSorted((a, b) => weight(a) - weight(b)).slice(0, 8);
+  const own = found.toSorted((a, b) => weight(a) - weight(b)).slice(0, 8);
+  return [
+    ...own,
+    ...filesAbove(["Dockerfile", "Dockerfile.prod", "Containerfile"], files).filter((file) => copies(file, files)),
+  ];
+}
+
+/** Whether the image of a file above has the project in it: its folder, or something of it, is copied. */
+function copies(file: string, files: ProjectFiles): boolean {
+  const depth = (/^(?:\.\.\/)+/.exec(file)?.[0].length ?? 0) / 3;
+  const lines = [...(files.read(file) ?? "").matchAll(/^[ \t]*(?:COPY|ADD)[ \t]+(?!.*--from=)([^\n\\]+)/gim)];
+  const named = lines.flatMap(([, words = ""]) =>
+    words
+      .replace(/[[\]",]/g, " ")
+      .trim()
+      .split(/\s+/)
+      .slice(0, -1),
+  );
+  const folders = named.map((path) => posix.normalize(path).split("/").slice(0, depth).join("/"));
+  return [...new Set(folders)].some((folder) => isProject(file, folder, files));
 }
 
 /** What the last stage of the first Dockerfile that serves runs. */
@@ -63,7 +85,15 @@ export function lastCommand(text: string): Run | undefined {
       : words
         ? (parts.flat() as string[])
         : joinedShell(parts);
-  return { line, at: (command ?? found).getRange().start.line + 1, variables };
+  return { line: ofVolumes(line, text), at: (command ?? found).getRange().start.line + 1, variables };
+}
+
+/** What an image keeps in a volume of its own is kept beside the releases here. */
+function ofVolumes(line: string | string[], text: string): string | string[] {
+  const places = [...text.matchAll(/^VOLUME[ \t]+(.+)$/gm)].flatMap(
+    ([, words = ""]) => words.match(/\/[\w./-]+/g) ?? [],
+  );
+  return Array.isArray(line) ? line.map((word) => (places.includes(word) ? "{shared}" : word)) : line;
 }
 
 function joinedShell(parts: (string | string[])[]): string {

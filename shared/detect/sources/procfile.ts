@@ -16,10 +16,15 @@ export function fromProcfile(sources: Sources): Findings[] {
     if (command === "") return [];
     const why = at(file, index + 1);
     if (name === "web") return [findingsOf({ line: command, why }, sources)];
+    if (helpers.test(name)) return [];
     if (name === "release") return [{ ...none, release: { command: releaseOf(command, sources), why } }];
     return [findingsOf({ line: command, why, process: name }, sources)];
   });
 }
+
+/** What only a developer has next to the server: it builds or shows something. */
+const helpers =
+  /^(?:assets?|docs?|css|s[ac]ss|less|js|node|webpack|vite|esbuild|tailwind|rollup|watch|frontend|client|storybook|ngrok|tunnel|mail(?:hog|pit|catcher)|redis|postgres|postgresql|db|tests?)$/i;
 
 /** Several commands at once need a shell, and cutover gives them none: here it is asked for by name. */
 function releaseOf(line: string, sources: Sources): string | string[] {

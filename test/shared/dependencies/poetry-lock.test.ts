@@ -144,6 +144,14 @@ describe("poetry.lock", () => {
     expect(read({ ...files, "pyproject.toml": standard }).lines).toHaveLength(4);
   });
 
+  it("of an older Poetry leaves out setuptools, and stays exact", () => {
+    const old =
+      '[[package]]\nname = "gunicorn"\nversion = "20.0.4"\noptional = false\npython-versions = "*"\n[package.dependencies]\nsetuptools = ">=3.0"\n';
+    const own = '[tool.poetry.dependencies]\ngunicorn = "^20"\n';
+    const { lines, locked, warnings } = read({ "pyproject.toml": own, "poetry.lock": old });
+    expect({ lines, locked, warnings }).toEqual({ lines: ["gunicorn==20.0.4"], locked: true, warnings: [] });
+  });
+
   it("before version 2 has its hashes at the end", () => {
     const old = `
 [[package]]
