@@ -4,13 +4,14 @@ import { findDependencies } from "../dependencies/find-dependencies.ts";
 import { type ProjectFiles, requirementNames } from "../project-clues.ts";
 import { applicationsIn } from "./applications.ts";
 import { backgroundOf } from "./background.ts";
+import { ofWhole } from "./completed.ts";
 import { dependencyFiles, dependencyNames, namesIn } from "./dependencies.ts";
 import { type Django, djangoCandidates, djangoOf, settingsOfApp } from "./django.ts";
 import type { Candidate, Findings, FoundProcess } from "./findings.ts";
 import { requiredFrameworks, type Speaks } from "./frameworks.ts";
 import { ownCommands, servedByCommand } from "./own-command.ts";
 import { distinctProcesses } from "./process-command.ts";
-import { listening, ofApplication, ofListener, type Sources, sourcesOf } from "./resolve.ts";
+import { listening, ofListener, type Sources, sourcesOf } from "./resolve.ts";
 import { isTornado, scriptCandidates, streamlitScripts } from "./scripts.ts";
 import { hasServer, type ServerClues, serversFor } from "./server-choice.ts";
 import { streamlitCommand } from "./server-command.ts";
@@ -234,7 +235,7 @@ function ofPython(sources: Sources): Candidate[] {
   const all = applicationsIn(modules, files);
   // One whose framework nobody asked for is an example, or a tool.
   const wanted = all.filter(({ framework }) => required.includes(framework));
-  const found = (wanted.length > 0 ? wanted : all).flatMap((each) => ofApplication(each, sources));
+  const found = (wanted.length > 0 ? wanted : all).flatMap((each) => ofWhole(each, sources));
   const scripts = Object.entries(modules.scan.modules)
     .filter(([, module]) => isTornado(module))
     .map(([file]) => file);

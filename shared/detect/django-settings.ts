@@ -23,6 +23,8 @@ export interface DjangoSettings {
   remote?: string;
   /** django.contrib.staticfiles is installed. */
   staticfiles: boolean;
+  /** django-compressor finds its files only if `compress` made them. */
+  compressed: boolean;
   /** There is a database; Django refuses to migrate without one. */
   databases: boolean;
   /** Files of SQLite databases. */
@@ -94,6 +96,7 @@ export function settingsFrom(printed: unknown, directory: string, folder: string
     ...(mediaUrl !== undefined && mediaUrl !== "" && { mediaUrl }),
     ...(mediaRoot !== undefined && mediaRoot !== "" && { mediaRoot }),
     staticfiles: apps.some((app) => /^(?:django\.contrib\.staticfiles|whitenoise)/.test(String(app))),
+    compressed: values.COMPRESS_OFFLINE === true,
     databases: named.includes("DATABASES") && JSON.stringify(values.DATABASES ?? "unknown") !== "{}",
     sqlite: sqliteFiles(values.DATABASES),
     logs: logFiles(values.LOGGING),

@@ -27,7 +27,13 @@ def unguarded(tree):
 def metadata_of(m, tree):
     found = []
     for node in unguarded(tree):
-        if not isinstance(node, ast.Call) or not node.args:
+        if not isinstance(node, ast.Call):
+            continue
+        groups = [k.value for k in node.keywords if k.arg in ("group", "namespace")]
+        if (m.resolve(dotted(node.func)) or "").endswith("pkg_resources.iter_entry_points"):
+            groups += node.args[:1]
+        found += [{"name": "group:" + g.value, "line": node.lineno} for g in groups if isinstance(g, ast.Constant) and isinstance(g.value, str)]
+        if not node.args:
             continue
         if not (m.resolve(dotted(node.func)) or "").startswith(METADATA):
             continue

@@ -83,6 +83,22 @@ function byVariable(program: Program, rest: string[], why: string, { modules }: 
   return [{ ...base(program), command: line, why: [why, `it reads ${port}`] }];
 }
 
+/** The scripts at the top that lead to a file of the project and start what is in it, where they are told a port. */
+export function scriptsThrough(file: string, sources: Sources): Candidate[] {
+  const scripts = Object.entries(sources.modules.scan.modules).filter(
+    ([path, { main }]) => main && !path.includes("/"),
+  );
+  return scripts.flatMap(([path]) => {
+    const program = ofScriptFile(path, "", sources);
+    if (program?.reached.includes(file) !== true) return [];
+    const [listener] = listenersOf(program, sources);
+    const why = `${path} leads to ${file}`;
+    return listener === undefined
+      ? byVariable(program, [], why, sources)
+      : [candidate(program, listener, nameOf(program, listener.command), [why])];
+  });
+}
+
 /** `python shop.py`: a file of the project that is run by itself. */
 function ofScriptFile(path: string, folder: string, sources: Sources): Program | undefined {
   const file = [folder === "" ? path : `${folder}/${path}`, path].find((each) => sources.modules.module(each));
@@ -149,7 +165,7 @@ function programsOf(sources: Sources): Program[] {
 }
 
 /** The file and what it imports of its own package, or of the project, as deep as that goes. */
-function reachedFrom(file: string, { modules }: Sources, ofProject = false): string[] {
+export function reachedFrom(file: string, { modules }: Sources, ofProject = false): string[] {
   const found = [file];
   for (let index = 0; index < found.length && found.length < most; index++) {
     const module = modules.module(found[index] ?? "");

@@ -266,9 +266,11 @@ for path in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n
         with open(full, "rb") as file:
             text = file.read()
         main = path.endswith("__main__.py")
-        if not main and not any(word in text for word in WORDS):
+        if not main and not any(word in text for word in WORDS) and not ("/" not in path and b"__main__" in text):
             continue
         out = Module(path, ast.parse(text)).out
+        # A script at the top is how a program of the project's own starts.
+        main = main or ("/" not in path and out["main"])
         names = [*out["imports"].values(), *out["star"]]
         # What only calls other code has no say: neither an application nor a name that leads to one.
         if main or "streamlit" in out["imports"].values() or out["assigned"] or out["runs"] or out["commands"] or out["metadata"] or out["strings"] or out["star"] or out["classes"] or any(

@@ -212,7 +212,7 @@ def plain(value):
 export const settingsProgram = `${readerProgram}
 module, _, configuration = sys.argv[3].partition(":")
 WANTED = ("STATIC_URL", "STATIC_ROOT", "MEDIA_URL", "MEDIA_ROOT", "STATICFILES_STORAGE", "STORAGES", "STATICFILES_DIRS",
-          "INSTALLED_APPS", "DATABASES", "ALLOWED_HOSTS", "DEBUG", "LOGGING", "SECURE_SSL_REDIRECT",
+          "INSTALLED_APPS", "DATABASES", "COMPRESS_OFFLINE", "ALLOWED_HOSTS", "DEBUG", "LOGGING", "SECURE_SSL_REDIRECT",
           "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE")
 
 reader, error = Reader(), None

@@ -5,6 +5,7 @@ import { CutoverError } from "../../../shared/errors.ts";
 import { type Context, contextOf, newCommand, type SetExit } from "../context.ts";
 import { type CheckFault, checkConfig } from "../project/checked-config.ts";
 
+import { notesFor } from "../project/notes.ts";
 import { projectIn } from "../project/project-directory.ts";
 import { safe, type Terminal } from "../terminal/terminal.ts";
 
@@ -14,11 +15,15 @@ export function checkCommand(terminal: Terminal, setExit: SetExit): Command {
     .argument("[file]", "the configuration file, in the project's directory", "cutover.yml")
     .action(async (file: string, _options, command: Command) => {
       const context = contextOf(command, terminal);
-      const { app, kind, faults } = checkConfig(await readConfig(file), projectIn(dirname(resolve(file))));
+      const directory = dirname(resolve(file));
+      const project = projectIn(directory);
+      const { app, kind, faults, config } = checkConfig(await readConfig(file), project);
+      const notes = config === undefined ? [] : notesFor(directory, project, config);
       const good = faults.every(({ severity }) => severity === "warning");
-      context.show({ file, ok: good, ...(app !== undefined && { app, kind }), faults }, () => {
+      context.show({ file, ok: good, ...(app !== undefined && { app, kind }), faults, notes }, () => {
         const head = good ? context.style("green", `${file} is good: ${app} on ${kind}.`) : countOf(faults);
-        return [...faults.map((fault) => renderFault(file, fault, context)), head].join("\n");
+        const told = notes.map((note) => `${context.style("bold", "note")}: ${safe(note)}`);
+        return [...faults.map((fault) => renderFault(file, fault, context)), ...told, head].join("\n");
       });
       setExit(good ? 0 : 1);
     });

@@ -17,7 +17,7 @@ def plain(value):
         return [plain(each) for each in value]
     return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
 
-names = ["STATIC_URL", "STATIC_ROOT", "MEDIA_URL", "MEDIA_ROOT", "INSTALLED_APPS", "DATABASES", "LOGGING", "STORAGES", "STATICFILES_STORAGE"]
+names = ["STATIC_URL", "STATIC_ROOT", "MEDIA_URL", "MEDIA_ROOT", "INSTALLED_APPS", "DATABASES", "LOGGING", "STORAGES", "STATICFILES_STORAGE", "COMPRESS_OFFLINE"]
 values = {name: plain(getattr(settings, name, None)) for name in names}
 values["DATABASES"] = {key: {"ENGINE": each.get("ENGINE"), "NAME": each.get("NAME")} for key, each in (values["DATABASES"] or {}).items()}
 print("\\n@@" + json.dumps({"values": values, "named": names, "lines": {}}), end="")

@@ -1,6 +1,6 @@
 import { completePython } from "../../../shared/complete-python.ts";
 import { completeServer, kindUnknown } from "../../../shared/complete-server.ts";
-import { configSchema } from "../../../shared/config.ts";
+import { type Config, configSchema } from "../../../shared/config.ts";
 import type { Detection } from "../../../shared/detect/detect.ts";
 import { type Project, projectFaults } from "../../../shared/project.ts";
 import { readYaml, type YamlFault } from "../../../shared/yaml-file.ts";
@@ -17,6 +17,8 @@ export interface CheckResult {
   app?: string;
   kind?: string;
   faults: CheckFault[];
+  /** The file as it is meant, if it can be read. */
+  config?: Config;
 }
 
 /** All faults of a cutover.yml, by itself and together with its project. */
@@ -38,7 +40,7 @@ export function checkConfig(text: string, project: Project): CheckResult {
     message: `${path.join(".")}: ${message}`,
   }));
   const sorted = faults.toSorted((a, b) => a.line - b.line || a.column - b.column);
-  return { app: read.value.app, kind: read.value.server.kind, faults: sorted };
+  return { app: read.value.app, kind: read.value.server.kind, faults: sorted, config: read.value };
 }
 
 /** If the server is not given, the message also has what was looked for in the project. */

@@ -1,10 +1,31 @@
 import { closeSync, lstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import ignore from "ignore";
+import type { Config } from "../../../shared/config.ts";
+import { settingsName } from "../../../shared/detect/configurations.ts";
+import { survey } from "../../../shared/detect/detect.ts";
 import type { Django } from "../../../shared/detect/django.ts";
 import type { DjangoSettings } from "../../../shared/detect/django-settings.ts";
 import type { WrittenPath } from "../../../shared/detect/written-files.ts";
 import type { Project } from "../../../shared/project.ts";
+
+/** What `init` notes of a project, as far as its cutover.yml of today leaves it open. */
+export function notesFor(directory: string, project: Project, config: Config): string[] {
+  const { django } = survey(project);
+  const shared = config.shared.flatMap(({ path }) => (path === undefined ? [] : [{ path }]));
+  const databases = databaseNotes(directory, project, shared);
+  if (django === undefined) return databases;
+  const { DJANGO_SETTINGS_MODULE: given, DJANGO_CONFIGURATION: configuration } = config.env;
+  const module = given ?? django.settings?.module;
+  const read =
+    module === undefined ? undefined : project.djangoSettings?.(django.path, settingsName(module, configuration));
+  const isOpen = module === undefined || module === django.settings?.module;
+  return [
+    ...(isOpen ? unusedNotes(django) : []),
+    ...(config.static.some(({ collect }) => collect !== undefined) ? conditionNotes(read) : remoteNotes(django, read)),
+    ...databases,
+  ];
+}
 
 /** Settings for production that no file names: only a person knows whether they are meant. */
 export function unusedNotes({ settings }: Django): string[] {
@@ -38,7 +59,7 @@ export function remoteNotes({ manage }: Django, settings: DjangoSettings | undef
 }
 
 /** A database of the repository: what is in it comes to the hosts. */
-export function databaseNotes(directory: string, project: Project, shared: WrittenPath[]): string[] {
+export function databaseNotes(directory: string, project: Project, shared: Pick<WrittenPath, "path">[]): string[] {
   const isIgnored = ignored(project);
   const found = (project.paths?.() ?? []).filter(
     (path) => /\.(?:sqlite3?|db3?)$/.test(path) && !isIgnored(path) && isDatabase(join(directory, path)),

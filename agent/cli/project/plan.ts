@@ -180,9 +180,10 @@ function staticEntry(settings: DjangoSettings, manage: string, read: DjangoSetti
   const url = folderUrlOf(staticUrl);
   if (!staticfiles || remote !== undefined || from === undefined || url === undefined) return undefined;
   const where = read?.where.STATIC_URL;
+  const collect = `python ${manage} collectstatic --noinput`;
   return {
     url,
-    collect: `python ${manage} collectstatic --noinput`,
+    collect: settings.compressed ? `sh -c '${collect} && python ${manage} compress --force'` : collect,
     from,
     why: where === undefined ? "" : ` (${where})`,
   };

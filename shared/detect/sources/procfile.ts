@@ -16,7 +16,8 @@ export function fromProcfile(sources: Sources): Findings[] {
     if (command === "") return [];
     const why = at(file, index + 1);
     if (name === "web") return [findingsOf({ line: command, why }, sources)];
-    if (helpers.test(name)) return [];
+    // A worker that is known by its program is one under any name.
+    if (helpers.test(name)) return [{ ...none, processes: findingsOf({ line: command, why }, sources).processes }];
     if (name === "release") return [{ ...none, release: { command: releaseOf(command, sources), why } }];
     return [findingsOf({ line: command, why, process: name }, sources)];
   });
@@ -24,7 +25,7 @@ export function fromProcfile(sources: Sources): Findings[] {
 
 /** What only a developer has next to the server: it builds or shows something. */
 const helpers =
-  /^(?:assets?|docs?|css|s[ac]ss|less|js|node|webpack|vite|esbuild|tailwind|rollup|watch|frontend|client|storybook|ngrok|tunnel|mail(?:hog|pit|catcher)|redis|postgres|postgresql|db|tests?)$/i;
+  /^(?:assets?|docs?|css|s[ac]ss|less|js|node|webpack|vite|esbuild|tailwind|rollup|frontend|client|storybook|ngrok|tunnel|mail(?:hog|pit|catcher)|redis|postgres|postgresql|db|tests?)$/i;
 
 /** Several commands at once need a shell, and cutover gives them none: here it is asked for by name. */
 function releaseOf(line: string, sources: Sources): string | string[] {

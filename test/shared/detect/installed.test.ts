@@ -109,3 +109,15 @@ test("a beat that two files start is one", () => {
     "f",
   ]);
 });
+
+test.each([
+  "from importlib.metadata import entry_points\n\nFOUND = entry_points(group='shop.plugins')\n",
+  "from importlib.metadata import entry_points\n\nFOUND = entry_points().select(group='shop.plugins')\n",
+  "import pkg_resources\n\nFOUND = list(pkg_resources.iter_entry_points('shop.plugins'))\n",
+])("a project that looks for its own plugins is installed", (text) => {
+  const plugins = `${pyproject}[project.entry-points."shop.plugins"]\nmail = "shop.mail:Mail"\n`;
+  const own = (toml: string) =>
+    readDependencies(projectOf({ ...project, "pyproject.toml": toml, "shop/web.py": text }), "pyproject.toml");
+  expect(own(plugins)?.requirements.map(({ line }) => line)).toContain(".");
+  expect(own(pyproject)?.requirements.map(({ line }) => line)).not.toContain(".");
+});

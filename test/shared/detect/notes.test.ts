@@ -131,3 +131,22 @@ test("a pipe and a link to nothing with a database's name hold nobody up", async
   const project = { read: () => undefined, paths: () => ["pipe.db", "link.sqlite3", "own.db"] } as unknown as Project;
   expect(databaseNotes(directory, project, [])).toEqual([expect.stringContaining("own.db is there")]);
 });
+
+test("check says what init noted, as far as cutover.yml leaves it open", async () => {
+  const files = {
+    ...django,
+    "requirements.txt": "django\ngunicorn\n",
+    "site1/settings.py": `INSTALLED_APPS = ["django.contrib.staticfiles"]\nROOT_URLCONF = "x"\nSTATIC_ROOT = "out"\nSTATIC_URL = "https://cdn.example.com/"\n`,
+    "site1/settings_live.py": "from site1.base import *\n",
+    "site1/base.py": "",
+    "old.db": "SQLite format 3\0",
+    "cutover.yml": "app: shop\nserver: { kind: gunicorn, app: 'site1.wsgi:application' }\n",
+  };
+  const check = async (text: string) =>
+    (await host.run(["check", join(directoryOf({ ...files, "cutover.yml": text }), "cutover.yml")])).out;
+  const out = await check(files["cutover.yml"]);
+  expect(out).toMatch(/note: .*static files are kept by the host of STATIC_URL/);
+  expect(out).toMatch(/note: .*old\.db is there and git does not ignore it/);
+  const closed = `${files["cutover.yml"]}shared: [{ path: old.db }]\nstatic: [{ url: /s/, collect: make s, from: out }]\n`;
+  expect(await check(closed)).not.toMatch(/STATIC_URL|which nobody can write to/);
+});
