@@ -19,6 +19,8 @@ const most = 3;
 
 /** Why there is no answer, as far as the project shows it: a framework that no file uses, and files that Python cannot read. */
 export function unanswered({ clues, files, modules }: Sources): string[] {
+  // What was not read says nothing of what is not there.
+  if (!modules.scan.complete && Object.keys(modules.scan.modules).length === 0) return [unheard];
   const [needed] = requiredFrameworks(clues.names ?? new Set());
   const unread = modules.scan.skipped
     .filter(([path, reason]) => reason.startsWith("SyntaxError") && web.test(files.read(path) ?? ""))
@@ -31,6 +33,9 @@ export function unanswered({ clues, files, modules }: Sources): string[] {
   const what = `It needs ${needed.name} (${clues.where}), but none of its Python files makes an application of it that a server could start.`;
   return [what, ...broken];
 }
+
+const unheard =
+  "python3 of this machine read none of its Python files: it is missing, older than 3.8, or took longer than 30 s. Run it again.";
 
 /** What is said of a project that names Python 2; undefined if it does not. */
 export function oldPythonTold(files: Pick<ProjectFiles, "read">): string | undefined {

@@ -20,11 +20,14 @@ export function checkCommand(terminal: Terminal, setExit: SetExit): Command {
       const { app, kind, faults, config } = checkConfig(await readConfig(file), project);
       const notes = config === undefined ? [] : notesFor(directory, project, config);
       const good = faults.every(({ severity }) => severity === "warning");
-      context.show({ file, ok: good, ...(app !== undefined && { app, kind }), faults, notes }, () => {
-        const head = good ? context.style("green", `${file} is good: ${app} on ${kind}.`) : countOf(faults);
-        const told = notes.map((note) => `${context.style("bold", "note")}: ${safe(note)}`);
-        return [...faults.map((fault) => renderFault(file, fault, context)), ...told, head].join("\n");
-      });
+      context.show(
+        { file, ok: good, ...(app !== undefined && { app, kind }), faults, ...(notes.length > 0 && { notes }) },
+        () => {
+          const head = good ? context.style("green", `${file} is good: ${app} on ${kind}.`) : countOf(faults);
+          const told = notes.map((note) => `${context.style("bold", "note")}: ${safe(note)}`);
+          return [...faults.map((fault) => renderFault(file, fault, context)), ...told, head].join("\n");
+        },
+      );
       setExit(good ? 0 : 1);
     });
 }

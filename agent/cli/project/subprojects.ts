@@ -31,8 +31,11 @@ export function subprojects(directory: string, project: Project, depth = 0): Sub
     .map((folder) => ({ folder, project: projectIn(join(directory, folder)) }))
     .flatMap((each) => (depth < deepest ? [...inside(directory, each, depth + 1), each] : [each]))
     .filter((each) => serves(each.project));
-  // What holds other projects, such as a workspace, is none of them.
-  return found.filter(({ folder }) => !found.some((other) => other.folder.startsWith(`${folder}/`)));
+  // What holds other projects, such as a workspace, is none of them; they are found in it and by themselves.
+  const isAgain = (folder: string, index: number) => found.findIndex((other) => other.folder === folder) < index;
+  return found.filter(
+    ({ folder }, index) => !isAgain(folder, index) && !found.some((other) => other.folder.startsWith(`${folder}/`)),
+  );
 }
 
 function inside(directory: string, { folder, project }: Subproject, depth: number): Subproject[] {

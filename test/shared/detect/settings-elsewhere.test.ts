@@ -109,6 +109,12 @@ test("settings of a starter package are told not to be read", async () => {
   );
 });
 
+test("Python files that nobody could read are not told to make no application", () => {
+  const files = { ...projectOf({ "web.py": flask, "requirements.txt": "flask\n" }) };
+  const { detection } = survey({ ...files, python: () => ({ modules: {}, skipped: [], complete: false }) });
+  expect(detection).toMatchObject({ found: false, reasons: [expect.stringMatching(/read none of its Python files/)] });
+});
+
 test("files that django-compressor makes beforehand are made with the static ones", async () => {
   const text =
     'INSTALLED_APPS = ["django.contrib.staticfiles", "compressor"]\nSTATIC_ROOT = "out"\nCOMPRESS_OFFLINE = True\n';
