@@ -8,6 +8,7 @@
  * - A request belongs to the run that its slot (or port) led to when nginx opened the connection; the last one, if nginx
  *   asked several. `run` is null for what no run answered (static files, maintenance, redirects of nginx itself) and for
  *   the few for which that cannot be told: they were under way while their slot moved.
+ * - The agent's own visits are no requests.
  * - `gap` says that the counts may lack requests: somebody removed or changed the file, the disk was full, the clock
  *   jumped, more lines came than the agent reads, or the agent was away too long. Whoever judges by such counts must say
  *   "not judged" instead. `absent` means that nginx does not write lines for this app at all.

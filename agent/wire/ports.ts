@@ -9,6 +9,7 @@ import { MaintenanceFiles } from "../host/nginx/maintenance.ts";
 import { NginxTraffic } from "../host/nginx/traffic.ts";
 import { PythonSystem } from "../host/python/host-system.ts";
 import { ReleaseEnvironments } from "../host/python/release-environments.ts";
+import { OwnVisits } from "../host/requests/own-visits.ts";
 import { RequestCounts } from "../host/requests/request-counts.ts";
 import { AppsDirectory } from "../host/store/apps-dir.ts";
 import { requestPlaces } from "../host/store/layout.ts";
@@ -52,7 +53,7 @@ export async function openPorts(
     clock: systemClock,
     states: new StateFiles(data),
     traffic: new NginxTraffic(data, privileged, requests),
-    probe: new SocketProbe(version, host.settings),
+    probe: new SocketProbe(version, host.settings, new OwnVisits(requestPlaces(data).visits)),
     connections: new ProcNetConnections(),
     maintenance: new MaintenanceFiles(data),
     requests,

@@ -46,10 +46,8 @@ export async function measureRequests({ idleMs, requests: size, shop }: Sizes): 
   await untilIdle(idleMs);
   const { data } = embeddedLayout(site.agent.directory);
   const { periods } = requestPlaces(data);
-  // What the agent visited itself after the deploy.
-  const own = await countedBy(site);
   const counted = await cost(site, size);
-  const total = (await countedBy(site)) - own;
+  const total = await countedBy(site);
   // Without these nginx writes nothing. The agent makes them again in the next period.
   const unread = setInterval(() => rmSync(periods, { recursive: true, force: true }), 100);
   try {

@@ -101,9 +101,8 @@ class Visitor {
     return undefined;
   }
 
-  /** Once: these visits are counted as visitors', and must not make a release look bad that is as the one before. */
   async lookAt(address: ListenAddress, path: string, healthPath: string): Promise<void> {
-    const fault = await this.#follow(address, path);
+    const fault = await this.#tried(address, path);
     if (fault === undefined || fault.isDown) return;
     this.#warn(
       `${fault.text}, and the health check, which asks for ${healthPath}, does not show it. If people come to ${path}, set \`health.path: ${path}\` in cutover.yml: then such a release gets no traffic`,

@@ -3,6 +3,7 @@ import { connect } from "node:net";
 import type { HealthAnswer, HealthProbe, HealthRequest, Visit } from "../../contracts/ports.ts";
 import type { Instance } from "../../contracts/privileged.ts";
 import type { AgentSettings } from "../../settings.ts";
+import type { OwnVisits } from "../requests/own-visits.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { readAnswer } from "./health-answer.ts";
 import { hasBacklog } from "./proc-net.ts";
@@ -18,12 +19,19 @@ export class SocketProbe implements HealthProbe {
   readonly behindProxies: boolean;
   readonly #userAgent: string;
   readonly #proxyProtocol: readonly number[];
+  readonly #visits: OwnVisits | undefined;
 
   /**
    * @param version of cutover, for the User-Agent
    * @param front what stands in front of nginx: who it is, and the ports at which nginx expects the PROXY protocol
+   * @param visits keeps the visits out of the counts of visitors' requests
    */
-  constructor(version: string, { trusted_proxies: proxies, proxy_protocol: ports }: FrontSettings = noFront) {
+  constructor(
+    version: string,
+    { trusted_proxies: proxies, proxy_protocol: ports }: FrontSettings = noFront,
+    visits?: OwnVisits,
+  ) {
+    this.#visits = visits;
     this.behindProxies = proxies.length > 0;
     this.#proxyProtocol = ports;
     this.#userAgent = `cutover-health/${version}`;
@@ -71,13 +79,12 @@ export class SocketProbe implements HealthProbe {
   }
 
   visit(wanted: Visit): Promise<HealthAnswer> {
-    return visit(
-      { ...wanted, path: asciiPath(wanted.path) },
-      {
-        userAgent: this.#userAgent.replace("cutover-health", "cutover-visitor"),
-        proxyProtocol: this.#proxyProtocol,
-      },
-    );
+    const asked = { ...wanted, path: asciiPath(wanted.path) };
+    const by = {
+      userAgent: this.#userAgent.replace("cutover-health", "cutover-visitor"),
+      proxyProtocol: this.#proxyProtocol,
+    };
+    return this.#visits === undefined ? visit(asked, by) : this.#visits.during((word) => visit(asked, { ...by, word }));
   }
 
   #connection({ address, protocol }: Instance, asked: { path: string; host: string }): RequestOptions {

@@ -2,6 +2,7 @@ import { type RequestOptions, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { portOf } from "../../../shared/config-site.ts";
 import type { HealthAnswer, Visit } from "../../contracts/ports.ts";
+import { passedHeader, visitHeader } from "../nginx/front.ts";
 import { type Answered, pageBytes, readAnswer } from "./health-answer.ts";
 import { proxyConnection } from "./proxy-protocol.ts";
 
@@ -9,6 +10,8 @@ export interface Visiting {
   userAgent: string;
   /** The ports of nginx at which it expects the PROXY protocol. */
   proxyProtocol: readonly number[];
+  /** The word by which nginx knows that this is no visitor's request. */
+  word?: string;
 }
 
 /**
@@ -31,6 +34,9 @@ export function visit({ address, host, path, timeoutMs }: Visit, by: Visiting): 
       "User-Agent": by.userAgent,
       Accept: "text/html,*/*",
       Connection: "close",
+      // A peer would answer with a release of its own.
+      [passedHeader]: "1",
+      ...(by.word !== undefined && { [visitHeader]: by.word }),
     },
   };
   return new Promise((resolve) => {

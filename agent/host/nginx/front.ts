@@ -63,9 +63,15 @@ export function visitorHeaders({ scheme }: Visitor): [name: string, value: strin
     // The address alone: whatever the visitor or a proxy wrote before it, servers read from different ends.
     ["X-Forwarded-For", "$remote_addr"],
     ["X-Forwarded-Proto", scheme],
-    ...visitorsOwn.map((name): [string, string] => [name, '""']),
+    ...[...visitorsOwn, visitHeader].map((name): [string, string] => [name, '""']),
   ];
 }
+
+/**
+ * In which the agent says that a request is its own: see `OwnVisits`. Nobody else may learn what it says, so it goes to no
+ * instance and to no peer.
+ */
+export const visitHeader = "X-Cutover-Visit";
 
 /** Other headers in which servers, frameworks and libraries look for the same, and which a visitor can send. */
 const visitorsOwn = [
@@ -116,12 +122,16 @@ const visitorsOwn = [
 ];
 
 /** What nginx tells a peer that it passes a request to. A visitor who says it gets an answer of this host. */
-const passedHeader = "X-Cutover-Passed";
+export const passedHeader = "X-Cutover-Passed";
 
 /** A request that a peer has passed on is answered here: two hosts that pass to each other are no ring. */
 export function passedMap(app: string, own: string, { own: name }: Names): string[] {
-  const variable = `$http_${passedHeader.toLowerCase().replaceAll("-", "_")}`;
-  return block(`map ${variable} ${name}`, [`default ${plain(own)};`, `"" ${plain(app)};`]);
+  return block(`map ${headerVariable(passedHeader)} ${name}`, [`default ${plain(own)};`, `"" ${plain(app)};`]);
+}
+
+/** nginx's variable of a header of a request. */
+export function headerVariable(name: string): string {
+  return `$http_${name.toLowerCase().replaceAll("-", "_")}`;
 }
 
 export const passedDirective = `proxy_set_header ${passedHeader} 1;`;

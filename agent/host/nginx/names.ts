@@ -6,6 +6,8 @@ export interface RequestPlaces {
   lines: string;
   /** The agent's: it has a file for each period in which nginx may write. */
   periods: string;
+  /** The agent's, and nobody else can list it: it has a file for each request that the agent itself sends to nginx. */
+  visits: string;
 }
 
 /** The directories of a host that a site refers to. */
@@ -48,6 +50,8 @@ export function names(app: string) {
     /** Whether the agent reads lines of requests now, and the period that says so. */
     logged: variable(app, "log"),
     period: variable(app, "time"),
+    /** The file that is there if the agent sent this request. */
+    visit: variable(app, "visit"),
     /** The path of a request without its query, and the same only for one that failed. */
     path: variable(app, "path"),
     failed: variable(app, "fail"),

@@ -1,3 +1,4 @@
+import { headerVariable, visitHeader } from "./front.ts";
 import type { Names, RequestPlaces } from "./names.ts";
 import { block, plain, quoted, quotedWith } from "./values.ts";
 
@@ -21,7 +22,7 @@ const fields = [
   '"$upstream_addr"',
 ];
 
-/** What the http block needs. With `site: none` too, for the owner's server block. */
+/** What the http block needs. With `site: none` too, for the owner's server block, which the agent does not visit. */
 export function requestLogFormat({ lines, failed, path, period }: Names): string[][] {
   return [
     block(`map $msec ${period}`, ['default "";', '"~^([0-9]+)[0-9][0-9][.]" $1;']),
@@ -30,6 +31,15 @@ export function requestLogFormat({ lines, failed, path, period }: Names): string
     block(`map $status ${failed}`, ['default "";', `~^5 ${path};`]),
     [`log_format ${lines} '${fields.join(" ")} "${failed}"';`],
   ];
+}
+
+/**
+ * What the http block needs to know the agent's own requests. Whoever made up such a header names a file that is not there,
+ * and no other file than one of this directory.
+ */
+export function ownVisitMap({ visits }: RequestPlaces, { visit }: Names): string[] {
+  const header = headerVariable(visitHeader);
+  return block(`map ${header} ${visit}`, ['default "";', `"~^[0-9a-f]{32}$" ${quotedWith(`${visits}/`, header)};`]);
 }
 
 /**
@@ -45,6 +55,8 @@ export function requestLog(app: string, places: RequestPlaces, known: Names, pre
     "uninitialized_variable_warn off;",
     `set ${logged} 0;`,
     ...block(`if (-f ${quotedWith(`${places.periods}/`, period)})`, [`set ${logged} 1;`]),
+    // For a visitor it is no path at all, so nginx asks no file system.
+    ...block(`if (-f ${known.visit})`, [`set ${logged} 0;`]),
     ...(preview === undefined ? [] : block(`if (${upstream} = ${quoted(preview)})`, [`set ${logged} 0;`])),
     `access_log ${quoted(requestFile(places, plain(app)))} ${lines} if=${logged};`,
   ];

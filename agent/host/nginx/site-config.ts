@@ -7,7 +7,7 @@ import type { NginxFeatures } from "./features.ts";
 import { type Front, frontMaps, passedMap, visitorOf } from "./front.ts";
 import type { OwnHeaders } from "./locations.ts";
 import { type Names, names, type Places } from "./names.ts";
-import { requestLogFormat } from "./request-log.ts";
+import { ownVisitMap, requestLogFormat } from "./request-log.ts";
 import { type MainServer, mainServers, type PreviewServer, previewServer, speaksQuic } from "./server-block.ts";
 import { ownUpstream, previewUpstream } from "./upstream-config.ts";
 import { block, plain, quoted, quotedText } from "./values.ts";
@@ -66,7 +66,7 @@ export function renderSite({ main, preview, ...given }: SiteInput): string | und
     ...limitZone(known, sites),
     ...logBlocks(home, known, sites),
     ...choice,
-    ...(own === null ? [] : requestLogFormat(known)),
+    ...(own === null ? [] : [...requestLogFormat(known), ownVisitMap(given.requests, known)]),
     ...servers,
   ];
   return `# Written by cutover. Changes are lost.\n${blocks.map((lines) => lines.join("\n")).join("\n\n")}\n`;

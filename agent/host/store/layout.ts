@@ -71,5 +71,7 @@ export function requestPlaces(data: string) {
     counts,
     /** While one of a period is here, nginx writes lines. */
     periods: join(counts, "periods"),
+    /** While a file is here, requests that know its name are the agent's own. */
+    visits: join(counts, "visits"),
   };
 }

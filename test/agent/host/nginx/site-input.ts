@@ -88,6 +88,7 @@ export const nothingOwn = [
   "X-Url-Scheme",
   "X-Script-Name",
   "Proxy",
+  "X-Cutover-Visit",
 ]
   .map((name) => `        proxy_set_header ${name} "";\n`)
   .join("");
@@ -124,6 +125,11 @@ map $status $cutover_shop_fail {
 }
 
 log_format cutover_shop '$msec $status $request_time $bytes_sent "$upstream_status" "$upstream_response_time" "$upstream_addr" "$cutover_shop_fail"';
+
+map $http_x_cutover_visit $cutover_shop_visit {
+    default "";
+    "~^[0-9a-f]{32}$" "/var/lib/cutover/request-counts/visits/$http_x_cutover_visit";
+}
 `;
 
 /** The server block's. @param preview whether visitors may choose the preview */
@@ -132,6 +138,9 @@ export const requestLines = ({ preview = false } = {}) => `
     set $cutover_shop_log 0;
     if (-f "/var/lib/cutover/request-counts/periods/$cutover_shop_time") {
         set $cutover_shop_log 1;
+    }
+    if (-f $cutover_shop_visit) {
+        set $cutover_shop_log 0;
     }
 ${
   preview
