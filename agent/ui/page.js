@@ -37,10 +37,10 @@ function change(old, node) {
   }
   if (!(old instanceof Element && node instanceof Element)) return false;
   if (old.tagName !== node.tagName || old.id !== node.id) return false;
+  // What the person has opened stays open, and what is closed stays closed.
+  node.toggleAttribute("open", old.hasAttribute("open"));
   for (const { name, value } of node.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-  // What the person has opened stays open.
-  for (const { name } of [...old.attributes])
-    if (name !== "open" && !node.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name } of [...old.attributes]) if (!node.hasAttribute(name)) old.removeAttribute(name);
   adopt(old, node);
   return true;
 }

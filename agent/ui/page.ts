@@ -63,12 +63,12 @@ export function createPage({ source, sessions, looks }: PageOptions): Hono<PageE
 
   for (const name of assetNames) page.get(`/${name}`, async (c) => c.body(...(await asset(name))));
 
-  page.get("/enter", (c) => {
+  page.get("/enter", async (c) => {
     const words = c.get("words");
     const secret = sessions.spend(c.req.query("token") ?? "");
     if (secret === undefined) throw new CutoverError("unauthorized", words.noSession, { fix: words.noSessionFix });
     setCookie(c, sessions.cookie, secret, { httpOnly: true, sameSite: "Strict", path: "/" });
-    return send(c, enteredPage(words));
+    return send(c, enteredPage(words, await firstPlace(source)));
   });
 
   const apps = async (c: PageCall) => appsPart(await looks.apps(), { words: c.get("words"), now: now() });
@@ -121,6 +121,12 @@ export function createPage({ source, sessions, looks }: PageOptions): Hono<PageE
     show(c, { title: c.get("words").doctor, main: doctorPart(await source.doctor(), c.get("words")) }),
   );
   return page;
+}
+
+/** Most hosts have one app: then nobody needs a list of it. An agent that does not answer is told of by the page itself. */
+async function firstPlace({ agent }: PageSource): Promise<string> {
+  const { apps } = await agent.call(calls.apps, {}).catch(() => ({ apps: [] }));
+  return apps.length === 1 ? `/apps/${apps[0]}` : "/";
 }
 
 async function send(

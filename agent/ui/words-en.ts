@@ -75,10 +75,11 @@ export const english = {
   failed: "5xx",
   p50: "p50",
   p95: "p95",
-  chart: (what: string) => `${what} by release, over the last five minutes`,
+  chart: (what: string) => `${what} by release, over five minutes at most`,
+  charted: "The colours of the charts",
   highest: (text: string) => `scale 0 to ${text}`,
   visitorsHint: (seconds: number) =>
-    `The table is of the last ${seconds} s, the charts are of the last five minutes. 5xx: the share of requests that the server failed. p50, p95: half of the requests, or 95 % of them, took no longer than this.`,
+    `The table is of the last ${seconds} s, the charts are of the last five minutes at most. 5xx: the share of requests that the server failed. p50, p95: half of the requests, or 95 % of them, took no longer than this.`,
   notCounted: "nginx has written no line of a request yet.",
   gap: "Some requests may be missing",
   failing: "Paths that fail most",

@@ -44,10 +44,11 @@ export const chinese: Words = {
   failed: "5xx",
   p50: "p50",
   p95: "p95",
-  chart: (what) => `各版本最近五分钟的${what}`,
+  chart: (what) => `各版本最近的${what}，最多五分钟`,
+  charted: "图表的颜色",
   highest: (text) => `刻度 0 到 ${text}`,
   visitorsHint: (seconds) =>
-    `表格是最近 ${seconds} 秒的数据，图表是最近五分钟的数据。5xx：服务器出错的请求所占的比例。p50、p95：一半的请求、95% 的请求耗时不超过这个值。`,
+    `表格是最近 ${seconds} 秒的数据，图表是最近最多五分钟的数据。5xx：服务器出错的请求所占的比例。p50、p95：一半的请求、95% 的请求耗时不超过这个值。`,
   notCounted: "nginx 还没有写下任何请求记录。",
   gap: "可能缺少一部分请求",
   failing: "出错最多的路径",

@@ -32,14 +32,21 @@ const hourMs = 60 * 60_000;
 const { stdin, stdout, env } = process;
 const atTerminal = stdin.isTTY === true && stdout.isTTY === true;
 
-function showPage(address: string): { opened: boolean } {
-  heading("The page: open the app shop on it to see its slots, visitors and releases change");
+/** The command `cutover` of the demo's host. */
+function commandOf({ agent }: Stage): string {
+  return `CUTOVER_EMBEDDED=${agent.directory} node_modules/.bin/node agent/dist/cutover.mjs`;
+}
+
+function showPage(stage: Stage, address: string): { opened: boolean } {
+  heading("The page: slots, visitors and releases change on it as it happens");
   const { port } = new URL(address);
   fact(styled("bold", address));
   const opened = atTerminal && openBrowser(address);
   const forwarded = `ssh -L ${port}:127.0.0.1:${port} ...`;
   if (env.SSH_CONNECTION !== undefined) fact(styled("dim", `on your own computer, after \`${forwarded}\``));
   else fact(styled("dim", opened ? "opened in your browser" : "open it in a browser; the address works once"));
+  fact(styled("dim", "in another terminal, in this directory:"));
+  fact(styled("dim", `${commandOf(stage)} status`));
   return { opened };
 }
 
@@ -72,7 +79,7 @@ async function startVisitors(stack: AsyncDisposableStack, { site: url }: Stage):
 async function demo(exit: boolean, signal: AbortSignal): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const stage = await openStage(stack, signal);
-  const { opened } = showPage(await openPage(stage));
+  const { opened } = showPage(stage, await openPage(stage));
   await deployFirst(stage, signal);
   if (atTerminal && !exit && !opened) await waitForReader(signal);
   const visitors = await startVisitors(stack, stage);
@@ -86,9 +93,8 @@ async function demo(exit: boolean, signal: AbortSignal): Promise<void> {
   await summarize(visitors);
   heading("Have a look");
   fact(`${styled("bold", `${stage.site}/`)}  the shop`);
-  const command = `CUTOVER_EMBEDDED=${stage.agent.directory} node_modules/.bin/node agent/dist/cutover.mjs`;
-  fact(`${command} status`);
-  fact(`${command} ui  the page, at one more address`);
+  fact(`${commandOf(stage)} status`);
+  fact(`${commandOf(stage)} ui  the page, at one more address`);
   if (exit) return;
   stack.use(await startLoadProcess({ url: stage.site, rate: afterwards, longestMs: hourMs }));
   print(`\n${styled("dim", `Running until Ctrl-C, with ${afterwards} requests a second.`)}`);

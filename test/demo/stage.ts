@@ -47,6 +47,11 @@ export async function openPage({ agent }: Stage): Promise<string> {
   return (JSON.parse(printed.toString()) as { address: string }).address;
 }
 
+/** The end of a release's name is its commit: so the names tell the releases apart on the page. */
+export function commitOf(version: Act["version"]): string {
+  return version.slice(1).repeat(40);
+}
+
 /** One deploy by the built Action, with its phases as they end, and what it says of visitors. */
 export async function deploy(
   { agent, key, project }: Stage,
@@ -54,12 +59,10 @@ export async function deploy(
   signal: AbortSignal,
 ): Promise<ActionResult> {
   await copyShop(project.path, { version, config: { watch }, ...(fault !== undefined && { fault }) });
-  // The end of a release's name is its commit: these names tell the releases apart on the page.
-  const commit = version.slice(1).repeat(40);
   const action = startAction({
     inputs: { hosts: agent.url, "signing-key": key.privatePem },
     cwd: project.path,
-    env: { ...(await offlinePip()), GITHUB_SHA: commit },
+    env: { ...(await offlinePip()), GITHUB_SHA: commitOf(version) },
     onLine(line) {
       showPhase(line);
       showVisitors(line);

@@ -4,7 +4,7 @@ import type { Load } from "../load/load.ts";
 import type { FailedRequest, LoadReport } from "../load/report.ts";
 import { failureLines } from "./failures.ts";
 import { fact, heading, print, step, styled } from "./show.ts";
-import { deploy, type Stage } from "./stage.ts";
+import { type Act, commitOf, deploy, type Stage } from "./stage.ts";
 
 /** Requests a second to the pages that are never broken, and to the checkout. */
 export const rates = { site: 300, checkout: 15 };
@@ -21,16 +21,15 @@ export interface Visitors {
 
 /** @throws Error if it went otherwise than the demo tells */
 export async function deployFirst(stage: Stage, signal: AbortSignal): Promise<void> {
-  heading("Deploying v1, the first release");
+  heading(`Deploying ${onPage("v1")}, the first release`);
   fact(styled("dim", "runner: a step of the Action in GitHub's job; host: a step of the agent"));
-  fact(styled("dim", "on the page, v1 is the release whose name ends with 1111111, v2 with 2222222, v3 with 3333333"));
   const begun = performance.now();
   expectLive(await deploy(stage, { version: "v1", watch: "0s" }, signal), "v1", performance.now() - begun);
 }
 
 /** A release that is as good as the one before. @throws Error if it went otherwise than the demo tells */
 export async function deployGood(stage: Stage, visitors: Visitors, signal: AbortSignal): Promise<void> {
-  tellAct("Deploying v2");
+  tellAct(`Deploying ${onPage("v2")}`);
   const before = snapshots(visitors);
   const begun = performance.now();
   expectLive(await deploy(stage, { version: "v2", watch: "10s" }, signal), "v2", performance.now() - begun);
@@ -44,7 +43,7 @@ export async function deployGood(stage: Stage, visitors: Visitors, signal: Abort
  * @throws Error if it went otherwise than the demo tells
  */
 export async function deployBroken(stage: Stage, visitors: Visitors, signal: AbortSignal): Promise<void> {
-  tellAct(`Deploying v3, whose ${checkoutPage} is broken`);
+  tellAct(`Deploying ${onPage("v3")}, whose ${checkoutPage} is broken`);
   const { live: good } = await stage.agent.appView();
   const before = snapshots(visitors);
   const result = await deploy(stage, { version: "v3", watch: "30s", fault: "checkout-fails" }, signal);
@@ -61,6 +60,11 @@ export async function deployBroken(stage: Stage, visitors: Visitors, signal: Abo
   if (failed > untilBack) throw new Error(`${checkoutPage} went on failing when the traffic was back`);
   if (live !== good) throw new Error(`${good} is not live again, but ${live}`);
   if (failed === 0) throw new Error("nobody saw the fault of v3");
+}
+
+/** A version with the end of its release's name, which the page shows. */
+function onPage(version: Act["version"]): string {
+  return `${version} (…-${commitOf(version).slice(0, 7)} on the page)`;
 }
 
 function expectLive({ exitCode, stdout, outputs }: ActionResult, version: string, took: number): void {

@@ -39,8 +39,7 @@ beforeAll(async () => {
   page = await browser.newPage();
   await page.setViewport({ width: 1200, height: 900 });
   await page.goto((JSON.parse(printed.toString()) as { address: string }).address);
-  await page.waitForSelector("#app-shop");
-  await Promise.all([page.waitForNavigation(), page.click("#app-shop")]);
+  await page.waitForSelector("#slots .slot");
   visiting = (async () => {
     for (let turn = 0; going; turn++) {
       const path = turn % 20 === 0 ? "/checkout" : "/";

@@ -2,6 +2,7 @@ import { failedShare, latencyText } from "../../../shared/requests-view.ts";
 import { shortTime } from "../../cli/terminal/events.ts";
 import { type Html, html } from "../html.ts";
 import type { AppLine } from "../look.ts";
+import { siteLink } from "../parts/facts.ts";
 import { rateText } from "../parts/visitors.ts";
 import type { Words } from "../words.ts";
 
@@ -11,7 +12,7 @@ export function appsPart(lines: AppLine[], { words, now }: { words: Words; now: 
   const titles = [words.app, words.live, words.running];
   const numbers = [words.rate, words.failed, words.p95];
   return html`<div class="scroll" role="group" tabindex="0" id="apps-table" aria-label="${words.apps}"><table>
-    <thead><tr>${titles.map((title) => html`<th scope="col">${title}</th>`)}${numbers.map((title) => html`<th scope="col" class="number">${title}</th>`)}<th scope="col">${words.lastDeployment}</th></tr></thead>
+    <thead><tr>${titles.map((title) => html`<th scope="col">${title}</th>`)}${numbers.map((title) => html`<th scope="col" class="number">${title}</th>`)}<th scope="col">${words.lastDeployment}</th><th scope="col">${words.serves}</th></tr></thead>
     <tbody>${lines.map((line) => row(line, { words, now }))}</tbody>
   </table></div>`;
 }
@@ -29,6 +30,7 @@ function row({ view, requests }: AppLine, { words, now }: { words: Words; now: n
     <td class="number">${requests === undefined ? "" : rateText(all / requests.seconds)}</td>
     <td class="number ${live !== undefined && live.failed > 0 ? "bad" : ""}">${live === undefined ? "" : failedShare(live)}</td>
     <td class="number">${live?.p95 === undefined ? "" : latencyText(live.p95)}</td>
-    <td>${deployment === null ? "" : `${words.kinds[deployment.kind]} ${words.outcomes[deployment.outcome]}, ${words.ago(shortTime(now - Date.parse(deployment.started)))}`}</td>
+    <td>${deployment === null ? "" : `${words.kinds[deployment.kind]} ${words.outcomes[deployment.outcome]}, ${words.ago(shortTime(now - Date.parse(deployment.started)))}`}${deployment?.failure === undefined ? "" : html` <code>${deployment.failure.code}</code>`}</td>
+    <td>${view.urls.map((url, index) => siteLink(url, `site-${view.app}-${index}`))}</td>
   </tr>`;
 }

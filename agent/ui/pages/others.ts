@@ -40,12 +40,15 @@ export function problemPart({ code, message, unchanged, fix }: CutoverError, wor
   <p><a href="/">${words.apps}</a></p>`;
 }
 
-/** The browser comes back from a page of ours: only then it sends a cookie with `SameSite=Strict`. */
-export function enteredPage(words: Words): Html {
+/**
+ * The browser comes back from a page of ours: only then it sends a cookie with `SameSite=Strict`.
+ * @param to where it goes on
+ */
+export function enteredPage(words: Words, to: string): Html {
   return html`<!doctype html>
 <html lang="${words.language}">
-<head><meta charset="utf-8"><title>cutover</title><meta http-equiv="refresh" content="0; url=/">
+<head><meta charset="utf-8"><title>cutover</title><meta http-equiv="refresh" content="0; url=${to}">
 <link rel="icon" href="/icon.svg"><link rel="stylesheet" href="/page.css"></head>
-<body><main><p>${words.entering} <a href="/">${words.open}</a></p></main></body>
+<body><main><p>${words.entering} <a href="${to}">${words.open}</a></p></main></body>
 </html>`;
 }

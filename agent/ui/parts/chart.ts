@@ -12,6 +12,9 @@ export interface Measure {
   atLeast: number;
 }
 
+/** A chart that has just begun is as wide as what there is to see. */
+const shortestMs = 30_000;
+
 const size = { width: 600, height: 80 };
 
 interface Point {
@@ -23,7 +26,8 @@ interface Point {
 export function chart({ samples, colours, words, now }: VisitorsLook, measure: Measure): Html {
   const lines = pointsByRelease(samples, measure);
   const highest = Math.max(measure.atLeast, ...[...lines.values()].flat().map(({ value }) => value));
-  const x = (at: number) => (((at - now + chartMs) / chartMs) * size.width).toFixed(1);
+  const spanMs = Math.min(chartMs, Math.max(shortestMs, now - (samples[0]?.at ?? now)));
+  const x = (at: number) => (((at - now + spanMs) / spanMs) * size.width).toFixed(1);
   const y = (value: number) => (size.height - (value / highest) * (size.height - 4) - 2).toFixed(1);
   return html`
     <figure>
@@ -39,6 +43,12 @@ export function chart({ samples, colours, words, now }: VisitorsLook, measure: M
         )}
       </svg>
     </figure>`;
+}
+
+/** The releases that have a line, the oldest first. */
+export function chartReleases(samples: Sample[]): string[] {
+  const runs = samples.flatMap(({ view }) => view.runs);
+  return [...new Set(runs.flatMap(({ release }) => (release === null ? [] : [release])))].sort();
 }
 
 function pointsByRelease(samples: Sample[], measure: Measure): Map<string, Point[]> {

@@ -79,6 +79,9 @@ export function steps({ phases, state, outcome }: Progress, words: Words): Html[
   ];
 }
 
+/** Instances of one release say the same: the first of them is enough to see why. */
+const openEvidence = 2;
+
 /** What happened, what did not change, what to do, and the evidence: all in the agent's words. */
 function failureBox(failure: NonNullable<DeploymentView["failure"]>, { words }: AppLook): Html {
   const { code, detail, unchanged, fix, evidence = [] } = failure;
@@ -88,7 +91,7 @@ function failureBox(failure: NonNullable<DeploymentView["failure"]>, { words }: 
     ${fix === undefined ? "" : html`<p><span lang="${words.language}">${words.fix}</span>: ${fix}</p>`}
     ${evidence.map(
       ({ source, text }, index) =>
-        html`<details id="evidence-${index}"><summary id="evidence-summary-${index}">${source}</summary><pre tabindex="0" id="evidence-text-${index}" aria-label="${source}">${text}</pre></details>`,
+        html`<details id="evidence-${index}" ${index < openEvidence ? "open" : ""}><summary id="evidence-summary-${index}">${source}</summary><pre class="end-first" tabindex="0" id="evidence-text-${index}" aria-label="${source}">${text}</pre></details>`,
     )}
   </div>`;
 }

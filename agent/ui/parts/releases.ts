@@ -3,6 +3,7 @@ import type { ReleaseView } from "../../../shared/protocol.ts";
 import { shortTime } from "../../cli/terminal/events.ts";
 import { type Html, html, when } from "../html.ts";
 import type { AppLook } from "../look.ts";
+import { releaseMark } from "./mark.ts";
 
 /** The releases, and what can be done with each. Every button leads to a question. */
 export function releasesPart(look: AppLook): Html {
@@ -26,7 +27,7 @@ function row(release: ReleaseView, { view, colours, words, now }: AppLook): Html
   const { id, state, created, commit, repository, pinned } = release;
   const colour = { live: "good", staged: "info", failed: "bad", rolled_back: "warn", good: "", unpacked: "dim" }[state];
   return html`<tr>
-    <th scope="row"><span class="mark ${colours.of(id)}" aria-hidden="true"></span>${id}</th>
+    <th scope="row">${releaseMark(colours, id)}${id}</th>
     <td class="${colour}">${words.releaseStates[state]}${pinned === true ? `, ${words.pinned}` : ""}</td>
     <td><time datetime="${created}">${words.ago(shortTime(now - Date.parse(created)))}</time></td>
     <td><code>${commit.slice(0, 7)}</code></td>

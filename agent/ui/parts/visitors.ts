@@ -1,7 +1,8 @@
 import { failedShare, latencyText, type RunRequests } from "../../../shared/requests-view.ts";
 import { type Html, html, when } from "../html.ts";
 import type { VisitorsLook } from "../look.ts";
-import { chart, type Measure } from "./chart.ts";
+import { chart, chartReleases, type Measure } from "./chart.ts";
+import { releaseMark } from "./mark.ts";
 
 export function rateText(rate: number): string {
   return rate >= 100 ? Math.round(rate).toLocaleString("en-US") : rate.toFixed(1);
@@ -14,7 +15,7 @@ export function visitorsPart(look: VisitorsLook): Html {
   if (view === undefined) return html`<p class="dim">${words.notCounted}</p>`;
   const row = (run: RunRequests) => html`<tr>
       <th scope="row">
-        ${run.release === null ? words.roles.none : html`<span class="mark ${colours.of(run.release)}" aria-hidden="true"></span>${run.run}`}
+        ${run.release === null ? words.roles.none : html`${releaseMark(colours, run.release)}${run.run}`}
       </th>
       <td>${run.release === null ? "" : words.roles[run.role]}</td>
       <td class="number">${rateText(run.requests / view.seconds)}</td>
@@ -34,6 +35,7 @@ export function visitorsPart(look: VisitorsLook): Html {
     </table></div>
     <p class="dim">${words.visitorsHint(view.seconds)}</p>
     <div class="charts">${measures(look).map((measure) => chart(look, measure))}</div>
+    <ul class="legend" aria-label="${words.charted}">${chartReleases(samples).map((release) => html`<li>${releaseMark(colours, release)}${release}</li>`)}</ul>
     ${failingPaths(view.runs, look)}`;
 }
 
@@ -59,7 +61,7 @@ function failingPaths(runs: RunRequests[], { colours, words }: VisitorsLook): Ht
     .map(
       ({ release, path, count }) => html`<tr>
         <td class="number bad">${count}</td>
-        <td>${release === null ? "" : html`<span class="mark ${colours.of(release)}" aria-hidden="true"></span>${release}`}</td>
+        <td>${release === null ? "" : html`${releaseMark(colours, release)}${release}`}</td>
         <td><code lang="en">${path.slice(0, 120)}</code></td>
       </tr>`,
     );

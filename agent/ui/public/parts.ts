@@ -3,6 +3,7 @@ import { shortTime } from "../../cli/terminal/events.ts";
 import { type Html, html, when } from "../html.ts";
 import type { VisitorsLook } from "../look.ts";
 import { deploymentSentence, outcomeColours, steps } from "../parts/deployment.ts";
+import { releaseMark } from "../parts/mark.ts";
 import { slotsPart } from "../parts/slots.ts";
 import { rateText, visitorsPart } from "../parts/visitors.ts";
 import type { Words } from "../words.ts";
@@ -45,7 +46,7 @@ export function appParts(look: PublicLook): Record<string, Html> {
   const { view, words } = look;
   return {
     facts: html`${when(view.closed, () => html`<p class="warn">${words.closed}</p>`)}
-      <dl class="facts"><div><dt>${words.live}</dt><dd>${view.live ?? words.nothing}</dd></div></dl>`,
+      <dl class="facts"><div><dt>${words.live}</dt><dd>${view.live === null ? words.nothing : html`${releaseMark(look.colours, view.live)}${view.live}`}</dd></div></dl>`,
     said: html`${deploymentSentence(view.deployment, words)}`,
     slots: slotsPart(look),
     deployment: deploymentPart(look),
@@ -70,7 +71,7 @@ function releasesPart({ view, colours, words, now }: PublicLook): Html {
     <thead><tr>${titles.map((title) => html`<th scope="col">${title}</th>`)}</tr></thead>
     <tbody>${view.releases.map(
       ({ id, state, created }) => html`<tr>
-        <th scope="row"><span class="mark ${colours.of(id)}" aria-hidden="true"></span>${id}</th>
+        <th scope="row">${releaseMark(colours, id)}${id}</th>
         <td>${words.releaseStates[state]}</td>
         <td><time datetime="${created}">${agoText(created, words, now)}</time></td>
       </tr>`,

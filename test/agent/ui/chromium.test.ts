@@ -1,6 +1,8 @@
 import axe, { type AxeResults } from "axe-core";
 import type { Browser, Page } from "puppeteer-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { DeploymentView } from "../../../shared/protocol.ts";
+import { fakeTimes } from "../../fakes/app-view.ts";
 import { Scratch } from "../../harness/scratch.ts";
 import { openBrowser, takePicture } from "./browser.ts";
 import { canary, live, withCanary } from "./canary-host.ts";
@@ -26,7 +28,8 @@ beforeAll(async () => {
   });
   await page.setViewport({ width: 1200, height: 900 });
   await page.goto(host.page.newAddress());
-  await page.waitForSelector("#apps table");
+  // The host has one app: the browser is on its page.
+  await page.waitForSelector("#slots .slot");
 });
 afterAll(async () => {
   await browser?.close();
@@ -109,6 +112,52 @@ test("a click during which the page changes is a click, and what the person has 
   expect(await page.evaluate("String(getSelection())")).toContain("a first notice");
   await Promise.all([page.waitForNavigation(), page.mouse.up()]);
   expect(await page.$eval("h1", ({ textContent }) => textContent)).toBe("Abort the deployment of shop?");
+  service.views.set("shop", view);
+});
+
+test("why a deployment failed is seen at first sight, a log from its end, and what the person closes stays closed", async () => {
+  const { service } = host.host;
+  const view = await service.app("shop");
+  const log = Array.from({ length: 60 }, (_, line) => `line ${line} of the traceback`).join("\n");
+  const deployment: DeploymentView = {
+    ...{ id: "BBBBBBBBBBBBBBBBBBBBBB", app: "shop", kind: "activate", release: canary, outcome: "failed" },
+    ...{ by: { subject: "ci" }, started: fakeTimes.live, state: "cut_over", phases: [] },
+    failure: {
+      code: "visitors_failed",
+      detail: `${canary} failed its visitors.`,
+      evidence: [
+        { source: "paths that answered 5xx", text: "60 /checkout" },
+        { source: "web-0", text: `${log}\nRuntimeError: The till is empty` },
+        { source: "web-1", text: log },
+      ],
+    },
+  };
+  const show = (detail: string) =>
+    service.views.set("shop", {
+      ...view,
+      deployment: { ...deployment, failure: { ...deployment.failure, code: "visitors_failed", detail } },
+    });
+  show("first");
+  await page.goto(`${host.origin}/apps/shop`);
+  expect(await page.$$eval("details[open] > summary", (all) => all.map(({ textContent }) => textContent))).toEqual([
+    "paths that answered 5xx",
+    "web-0",
+  ]);
+  const end = `(() => {
+    const range = document.createRange();
+    const { firstChild } = document.getElementById("evidence-text-1");
+    range.setStart(firstChild, firstChild.length - 5);
+    range.setEnd(firstChild, firstChild.length);
+    const [last, box] = [range.getBoundingClientRect(), document.getElementById("evidence-text-1").getBoundingClientRect()];
+    return last.top >= box.top && last.bottom <= box.bottom;
+  })()`;
+  expect(await page.evaluate(end)).toBe(true);
+  await page.click("#evidence-summary-1");
+  await page.click("#evidence-summary-2");
+  show("second");
+  await page.waitForFunction("document.getElementById('deployment').textContent.includes('second')");
+  expect(await page.$$eval("details", (all) => all.map((one) => one.open))).toEqual([true, false, true]);
+  expect(await faults()).toEqual([]);
   service.views.set("shop", view);
 });
 

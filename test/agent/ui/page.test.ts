@@ -74,6 +74,44 @@ test("what the agent said last of the visitors is not said twice while the deplo
   expect(shown.split(requestsWords(requests))).toHaveLength(2);
 });
 
+test("the address leads to the only app; where there are several, to their list, with what each serves and its failure", async () => {
+  await using page = await withCanary();
+  const { service } = page.host;
+  const only = await page.enter();
+  expect(only.text).toContain('content="0; url=/apps/shop"');
+  const view = await service.app("shop");
+  const deployment: DeploymentView = {
+    ...{ id: "BBBBBBBBBBBBBBBBBBBBBB", app: "blog", kind: "activate", release: live, outcome: "failed" },
+    ...{ by: { subject: "ci" }, started: fakeTimes.live, state: "cut_over", phases: [] },
+    failure: { code: "visitors_failed", detail: "It failed." },
+  };
+  service.views.set("blog", { ...view, app: "blog", urls: ["https://blog.example.com/", "unix:x"], deployment });
+  expect((await page.enter()).text).toContain('content="0; url=/"');
+  const { text } = await page.ask("/");
+  expect(text).toContain('href="https://blog.example.com/"');
+  expect(text).not.toContain('href="unix:x"');
+  expect(words(text)).toMatch(/activate failed, \S+ ago visitors_failed https:/);
+  await page.host.stopAgent();
+  expect((await page.enter()).text).toContain('content="0; url=/"');
+});
+
+test("a release has its colour wherever its name stands, also by the charts, which begin with the page", async () => {
+  await using page = await withCanary();
+  const { text } = await page.ask("/apps/shop");
+  const [, colour = ""] = new RegExp(`<span class="mark (release-\\d)"[^>]*></span>${canary}`).exec(text) ?? [];
+  for (const id of ["facts", "visitors", "releases", "instances"]) {
+    const [part = ""] = new RegExp(`<div id="${id}">.*?(?=<div id=|$)`, "s").exec(text) ?? [];
+    expect([id, part.includes(`<span class="mark ${colour}" aria-hidden="true"></span>${canary}`)]).toEqual([id, true]);
+  }
+  expect(words(text.split('aria-label="The colours of the charts">')[1] ?? "")).toMatch(
+    new RegExp(`^ ${live} ${canary} `),
+  );
+  page.clock.now += 40_000;
+  const later = (await page.ask("/apps/shop")).text;
+  const points = [...later.matchAll(/points="([\d.]+),/g)].map(([, x]) => Number(x));
+  expect(Math.min(...points)).toBe(0);
+});
+
 test("the titles of numbers stand over them, on the page of all apps", async () => {
   await using page = await withCanary();
   const { text } = await page.ask("/");
