@@ -5,14 +5,10 @@ import { freePortRange } from "../harness/ports.ts";
 import { BadHost, lineSeen } from "./bad-host.ts";
 import { expectFailedHost } from "./bad-result.ts";
 import { versionOf } from "./hosts.ts";
-
-/** What visitors ask for: most take 60 ms, one of twenty asks for a page that a bad release fails on. */
-const pages = (turn: number) => (turn % 20 === 0 ? "/env?name=CUTOVER_RELEASE" : "/slow?ms=60");
-const everyMs = 40;
+import { steadyVisitors } from "./steady-visitors.ts";
 
 let host: BadHost;
-let going = true;
-let visiting: Promise<unknown>;
+let visitors: AsyncDisposable;
 
 beforeAll(async () => {
   host = await BadHost.start({ name: "visitors" });
@@ -20,25 +16,12 @@ beforeAll(async () => {
   await host.agent.changeAppSettings("shop", { ports: await freePortRange(8) });
   await host.agent.startAsOnHost("games");
   await host.run(await host.project({ version: "v1", config: { watch: "0s" } }));
-  visiting = (async () => {
-    const open = new Set<Promise<unknown>>();
-    for (let turn = 0; going; turn++) {
-      const visit = fetch(`${host.site}${pages(turn)}`).then(
-        (answer) => answer.text(),
-        () => undefined,
-      );
-      open.add(visit);
-      void visit.finally(() => open.delete(visit));
-      await sleep(everyMs);
-    }
-    await Promise.all(open);
-  })();
+  visitors = steadyVisitors(host.site);
   // What the first of these releases is compared with.
   await sleep(8000);
 });
 afterAll(async () => {
-  going = false;
-  await visiting;
+  await visitors?.[Symbol.asyncDispose]();
   await host?.[Symbol.asyncDispose]();
 });
 
