@@ -134,3 +134,15 @@ function ticks(): { idle: number; all: number } {
   const fields = readFileSync("/proc/stat", "utf8").split("\n", 1)[0]?.trim().split(/\s+/).slice(1).map(Number) ?? [];
   return { idle: (fields[3] ?? 0) + (fields[4] ?? 0), all: fields.reduce((sum, field) => sum + field, 0) };
 }
+
+/** The processor time of a process so far, in milliseconds. */
+export function processorOf(pid: number): number {
+  const text = readFileSync(join("/proc", String(pid), "stat"), "utf8");
+  const [user = 0, system = 0] = text
+    .slice(text.lastIndexOf(")") + 2)
+    .split(" ")
+    .slice(11, 13)
+    .map(Number);
+  // The kernel counts hundredths of a second here, on every machine.
+  return (user + system) * 10;
+}

@@ -1,6 +1,7 @@
 import { deployTable, measureDeploys } from "./deploy.ts";
 import { grayTable, measureGray } from "./gray.ts";
 import { manyFilesTable, measureManyFiles } from "./many-files.ts";
+import { measurePage, pageTable } from "./page.ts";
 import { measurePeers, peersTable } from "./peers/peers.ts";
 import { peersPicture } from "./peers/picture.ts";
 import { measureQuiet, quietTable } from "./quiet.ts";
@@ -39,6 +40,7 @@ export const parts: Record<string, Part> = {
   quiet: part("Visitors beside a deploy", measureQuiet, quietTable),
   gray: part("A gray release", measureGray, grayTable),
   requests: part("Counting visitors' requests", measureRequests, requestsTable),
+  page: part("The page for everybody", measurePage, pageTable),
   unpack: part("A bundle of 1 GB", measureUnpack, unpackTable),
   worker: part("Deploys under a stream of jobs", measureWorker, workerTable),
   peers: part("Other ways to deploy, under load", measurePeers, peersTable, peersPicture),

@@ -1,13 +1,12 @@
-import { readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { Agent, get } from "node:http";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { embeddedLayout } from "../../agent/host/embedded/files.ts";
 import { childrenOf, readPidFile } from "../../agent/host/exec/processes.ts";
 import { requestPlaces } from "../../agent/host/store/layout.ts";
 import { print } from "../demo/show.ts";
 import { copyShop } from "../fixtures/shop.ts";
-import { untilIdle } from "./machine.ts";
+import { processorOf, untilIdle } from "./machine.ts";
 import { memoryOf } from "./memory.ts";
 import { Site } from "./site.ts";
 import type { Sizes } from "./sizes.ts";
@@ -103,18 +102,6 @@ async function countedBy(site: Site): Promise<number> {
   const { stdout } = await site.agent.cutover("top", "--seconds", "3600", "--json");
   const [shown] = JSON.parse(stdout) as [{ requests?: { runs: { role: string; requests: number }[] } }];
   return shown.requests?.runs.find(({ role }) => role === "none")?.requests ?? 0;
-}
-
-/** The processor time of a process so far, in milliseconds. */
-function processorOf(pid: number): number {
-  const text = readFileSync(join("/proc", String(pid), "stat"), "utf8");
-  const [user = 0, system = 0] = text
-    .slice(text.lastIndexOf(")") + 2)
-    .split(" ")
-    .slice(11, 13)
-    .map(Number);
-  // The kernel counts hundredths of a second here, on every machine.
-  return (user + system) * 10;
 }
 
 export function requestsTable({ without, counted, total }: RequestFigures): Table {

@@ -11,6 +11,7 @@ export interface Sizes {
   load: { deploys: number; rate: number; quietMs: number; pauseMs: number };
   gray: { weights: number[]; requests: number; rate: number; quietMs: number };
   requests: { rate: number; seconds: number };
+  page: { rate: number; quietMs: number; watchers: number; readers: number };
   unpack: { rounds: number; idleMs: number; afterMs: number; content: BigBundleScale };
   quiet: { deploys: number; rate: number; quietMs: number; pauseMs: number };
   worker: { deploys: number; quietMs: number; pauseMs: number };
@@ -60,6 +61,7 @@ export const fullSizes: Sizes = {
   load: { deploys: 20, rate: 300, quietMs: 20_000, pauseMs: 3000 },
   gray: { weights: [5, 25, 50], requests: 10_000, rate: 100, quietMs: 10_000 },
   requests: { rate: 2000, seconds: 60 },
+  page: { rate: 100, quietMs: 20_000, watchers: 100, readers: 16 },
   unpack: {
     ...{ rounds: 3, idleMs: 60_000, afterMs: 30_000 },
     // Together about 1 GB, also packed.
@@ -79,6 +81,7 @@ export const tinySizes: Sizes = {
   load: { deploys: 1, rate: 20, quietMs: 500, pauseMs: 0 },
   gray: { weights: [50], requests: 300, rate: 20, quietMs: 500 },
   requests: { rate: 200, seconds: 1 },
+  page: { rate: 20, quietMs: 1500, watchers: 3, readers: 2 },
   unpack: {
     ...{ rounds: 1, idleMs: 0, afterMs: 0 },
     content: { pictures: { count: 10, bytes: 100_000 }, sources: { count: 20, lines: 50 } },

@@ -25,6 +25,11 @@ const expected: Record<keyof typeof parts, object> = {
   },
   requests: { counted: { requests: 200 }, total: 200 },
   unpack: { rounds: [{ agent: expect.any(Number) }], ratio: expect.any(Number) },
+  page: {
+    alone: { failed: 0 },
+    watched: { failed: 0, watchers: 3, parts: expect.any(Number) },
+    read: { failed: 0, pages: expect.any(Number), refused: 0 },
+  },
   peers: {
     tools: [
       { tool: "rsync, then restart" },
