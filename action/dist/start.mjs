@@ -18286,6 +18286,7 @@ const errorCodes = {
 	setup_impossible: "This host cannot be set up as it is.",
 	environment_invalid: "A variable cannot be put into the app's environment file.",
 	disk_full: "The host, or the runner that packs the bundle, has too little free disk space.",
+	files_denied: "The host's files cannot be used: a permission is missing, or their disk is read-only or fails.",
 	listen_not_allowed: "The host does not allow this app to listen on the address that it asks for.",
 	domain_not_allowed: "The host does not allow this app to serve the domain that it asks for.",
 	domain_taken: "Another app of the host already answers to this domain at the same address.",
@@ -18356,16 +18357,51 @@ function asCutoverError(thrown, machine = "host") {
 	const message = thrown instanceof Error ? thrown.message : String(thrown);
 	const { code } = thrown ?? {};
 	if (machine === "runner" && (code === "ENOSPC" || code === "EDQUOT")) return new CutoverError("disk_full", `The runner's disk is full: ${message}.`, {
+		unchanged: "What is live on the hosts was not changed.",
 		fix: "Free disk space on the runner: the bundle is written to RUNNER_TEMP, wheels to .cutover in the project.",
 		cause: thrown
 	});
-	if (code === "ENOSPC") return new CutoverError("disk_full", "The disk is full.", {
-		fix: "Free disk space on the host, or lower `keep`, then run it again.",
+	if (machine === "host") {
+		const denied = filesDenied(thrown);
+		if (denied !== void 0) return denied;
+	}
+	if (code === "ENOSPC" || code === "EDQUOT") return new CutoverError("disk_full", "The disk is full.", {
+		fix: "Free disk space on the host, or inodes: `df -h` and `df -i` show which is used up. Or lower `keep`. Then run it again.",
 		cause: thrown
 	});
 	return new CutoverError("internal", message, {
 		fix: "This is a bug in cutover, or a fault of the machine. Please report it with the log.",
 		cause: thrown
+	});
+}
+/** What a person must mend on the host, and no program can. `cutover doctor` walks the directories. */
+const denials = {
+	EROFS: {
+		how: "its file system is read-only",
+		fix: "Linux makes a file system read-only when its disk fails: `dmesg` says so. Otherwise `findmnt` shows who mounted it so. Then `cutover doctor`."
+	},
+	ENOENT: {
+		how: "its file system is read-only, or what should be mounted there is not",
+		fix: "`findmnt` on the host shows the mounts, and `cutover doctor` says which one is read-only."
+	},
+	EIO: {
+		how: "its disk fails",
+		fix: "Read `dmesg` on the host, and replace the disk."
+	},
+	EACCES: {
+		how: "this user may not",
+		fix: "A command that changes the host's settings needs root (`sudo`). If the agent may not: `cutover doctor` on the host, as root, names what is closed, and the command that opens it."
+	}
+};
+/** @returns undefined for everything that is no refusal of a file by the system */
+function filesDenied(error) {
+	const { code = "", path, syscall } = error;
+	const denial = denials[code];
+	if (denial === void 0 || path === void 0 && code === "EACCES") return void 0;
+	if (code === "ENOENT" && syscall !== "mkdir") return void 0;
+	return new CutoverError("files_denied", `${path ?? "A file"} cannot be used (${syscall}): ${denial.how}.`, {
+		fix: denial.fix,
+		cause: error
 	});
 }
 // node_modules/string-argv/index.js
@@ -24481,7 +24517,7 @@ function parseAudience(text) {
 	const match = /^cutover\/v1\/([^/\s]{1,255})\/([^/]+)\/([a-z]+)(?:\/([^/]+))?$/.exec(text);
 	if (match === null) return void 0;
 	const [, host, app, name, value] = match;
-	if (host === void 0 || name === void 0 || !(name in argument)) return void 0;
+	if (host === void 0 || name === void 0 || !Object.hasOwn(argument, name)) return void 0;
 	if (!appName.safeParse(app).success) return void 0;
 	if (!argument[name].safeParse(value).success) return void 0;
 	const operation = toOperation(name, value ?? "");
@@ -25469,7 +25505,7 @@ function resultByHost(hosts) {
 // action/report/evidence.ts
 /** What programs printed, without what they printed several times: instances that fail in the same way say the same. */
 /** Of a text that is longer nobody reads the repetitions. */
-const longest$2 = 131072;
+const longest$3 = 131072;
 /**
 * Evidence with repeated tracebacks left out, and without what another program said in the same words. What has a traceback
 * comes first.
@@ -25495,7 +25531,7 @@ function withoutRepeats(evidence) {
 const heading$1 = /Traceback \(most recent call last\):\s*$/;
 /** The same traceback once. */
 function onceEach$1(text) {
-	if (text.length > longest$2) return text;
+	if (text.length > longest$3) return text;
 	const seen = /* @__PURE__ */ new Set();
 	const kept = [];
 	const lines = text.split("\n");
@@ -26088,8 +26124,11 @@ const folderUrl = plain(255).regex(/^\/(?:(?!\.{1,2}\/)[A-Za-z0-9._~-]+\/)+$/, "
 const staticUrl = plain(255).regex(/^\/(?:(?!\.{1,2}\/)[A-Za-z0-9._~-]+\/)*(?:(?!\.{1,2}$)[A-Za-z0-9._~-]+)?$/, "a URL path such as /static/, /favicon.ico or /");
 /** How long a browser may keep a file, in the words of nginx's `expires`. */
 const expires = string().regex(/^(?:\d{1,6}(?:ms|s|m|h|d)|max|off)$/, "a duration such as 24h, or max, or off");
-/** One package as pip takes it, such as `gunicorn>=20` or `uvicorn[standard]`: no option, no address, no path. */
-const packageRequirement = plain(255).regex(/^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\[[A-Za-z0-9._, -]+\])?(?: ?(?:[<>=!~]=?|===?)[A-Za-z0-9.*+!-]+(?:, ?(?:[<>=!~]=?|===?)[A-Za-z0-9.*+!-]+)*)?$/, "a package, such as gunicorn or gunicorn>=20, without options and addresses");
+/**
+* One package as pip takes it, such as `gunicorn>=20` or `uvicorn[standard]`: no option, no address, no path. Each text can be
+* read in one way only: the agent checks manifests by this pattern, and a second way for `==` doubled its time with each version.
+*/
+const packageRequirement = plain(255).regex(/^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\[[A-Za-z0-9._, -]+\])?(?: ?(?:[<>!~]=?|={1,3})[A-Za-z0-9.*+!-]+(?:, ?(?:[<>!~]=?|={1,3})[A-Za-z0-9.*+!-]+)*)?$/, "a package, such as gunicorn or gunicorn>=20, without options and addresses");
 /** A host name as nginx's server_name takes it, without its regular expressions and variables. */
 const serverName = string().max(253).regex(/^(?:_|(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*)$/, "a host name in lower case, or *.example.com, without https:// and without a path");
 const port$1 = int().min(1).max(65535);
@@ -26410,7 +26449,7 @@ const siteSchema = strictObject({
 		index,
 		"backup"
 	], `nginx has no backup servers with \`balance: ${balance}\``);
-	for (const [name, target] of Object.entries(redirects)) if (target in redirects) fault(["redirects", name], `leads to ${target}, which is sent on too`);
+	for (const [name, target] of Object.entries(redirects)) if (Object.hasOwn(redirects, target)) fault(["redirects", name], `leads to ${target}, which is sent on too`);
 	else if (names?.includes(name)) fault(["redirects", name], "stands in `server_name` too");
 	if (preview !== void 0 && Object.values(preview).every((way) => way === void 0)) fault(["preview"], "needs `listen`, `cookie` or `header`");
 	const previewPort = preview?.listen === void 0 ? void 0 : portOf(preview.listen);
@@ -27782,13 +27821,20 @@ function tomlValue(text) {
 function ownMetadata(files) {
 	const name = ownName(files);
 	if (name === void 0) return void 0;
+	const groups = ownGroups(files);
 	for (const [file, { metadata }] of Object.entries(files.python?.().modules ?? {})) {
-		const found = metadata.find((each) => normalName(each.name) === normalName(name));
+		const found = metadata.find((each) => groups.has(each.name) || normalName(each.name) === normalName(name));
 		if (found !== void 0) return {
 			name,
 			where: at$2(file, found.line)
 		};
 	}
+}
+/** The groups of entry points that the project fills itself, such as those of its own plugins. */
+function ownGroups(files) {
+	const value = tomlValue(files.read("pyproject.toml") ?? "");
+	const tables = [valueAt$1(value, "project", "entry-points"), valueAt$1(value, "tool", "poetry", "plugins")];
+	return new Set(tables.flatMap((each) => isTable(each) ? Object.keys(each).map((group) => `group:${group}`) : []));
 }
 function ownName(files) {
 	const value = tomlValue(files.read("pyproject.toml") ?? "");
@@ -28279,12 +28325,18 @@ function readPoetryLock(content, file, selection) {
 	const { reached, missing } = reach(packagesOf(all), selection.direct.map(exactIn(all)));
 	return {
 		requirements: reached.map(({ what, marker }) => requirementOf$2(what, marker, selection.folder, hashes)),
-		missing,
+		missing: missing.filter((name) => !unsafe.has(name)),
 		unknown: [],
 		indexes: reached.flatMap(({ what }) => indexOf(what)),
 		installed: false
 	};
 }
+const unsafe = /* @__PURE__ */ new Set([
+	"setuptools",
+	"distribute",
+	"pip",
+	"wheel"
+]);
 /** The dependencies of a table of Poetry's, in pyproject.toml or in the lock. */
 function poetryEdges(dependencies, included) {
 	return Object.entries(table$2(dependencies)).flatMap(([key, value]) => (Array.isArray(value) ? list(value) : [value]).flatMap((one) => {
@@ -28459,7 +28511,7 @@ function readPyproject(content, file) {
 	const files = at$1(all, "tool", "setuptools", "dynamic", "dependencies", "file");
 	const dynamic = texts$1(project.dynamic).includes("dependencies");
 	return {
-		name: named$5(text(project.name) ?? text(poetry.name)),
+		name: named$6(text(project.name) ?? text(poetry.name)),
 		requiresPython: text(project["requires-python"]) ?? text(at$1(poetry, "dependencies", "python")),
 		poetry: isPoetry,
 		builds: all["build-system"] !== void 0,
@@ -28467,7 +28519,7 @@ function readPyproject(content, file) {
 		needs: (extras, groups) => isPoetry ? poetryNeeds(poetry, extras, groups) : standardNeeds(all, extras, groups)
 	};
 }
-function named$5(name) {
+function named$6(name) {
 	return name === void 0 ? void 0 : normalName(name);
 }
 function standardNeeds(all, extras, groups) {
@@ -28480,7 +28532,7 @@ function standardNeeds(all, extras, groups) {
 		...extras.flatMap((name) => texts$1(optional.get(name))),
 		...groups.flatMap((name) => groupOf(group, name, []))
 	];
-	const own = named$5(text(project.name));
+	const own = named$6(text(project.name));
 	const [others, direct] = [given.filter((one) => parseRequirement(one).name === own), given.filter((one) => parseRequirement(one).name !== own)];
 	const more = others.flatMap((one) => extrasOf(one)).flatMap((name) => texts$1(optional.get(name)));
 	const requirements = [.../* @__PURE__ */ new Set([...direct, ...more])];
@@ -28879,12 +28931,19 @@ function requirementNames(files, file) {
 			for (const each of [normalName(name), ...extrasOf(line).map((extra) => `${normalName(name)}[${extra}]`)]) names.add(each);
 		}
 	};
-	const pyproject = files.read("pyproject.toml");
-	const dependencies = /^dependencies\s*=\s*\[([\s\S]*?)\][ \t]*$/m.exec(pyproject ?? "")?.[1];
+	const dependencies = listedIn(files.read("pyproject.toml") ?? "");
 	for (const [, name = ""] of (dependencies ?? "").matchAll(/["']\s*([A-Za-z0-9][A-Za-z0-9._-]*)/g)) names.add(normalName(name));
 	if (files.exists(file)) read(file);
 	else if (dependencies === void 0) return void 0;
 	return names;
+}
+/** What stands between the brackets of `dependencies = [...]`. */
+function listedIn(pyproject) {
+	const [begin] = /^dependencies[ \t]*=[ \t]*\[/m.exec(pyproject) ?? [];
+	if (begin === void 0) return void 0;
+	const rest = pyproject.slice(pyproject.indexOf(begin) + begin.length);
+	const end = rest.search(/\][ \t]*\r?$/m);
+	return end === -1 ? void 0 : rest.slice(0, end);
 }
 /** undefined for a file of requirements, which may include others. */
 function namesOf(files, file) {
@@ -29000,6 +29059,57 @@ function shellFault(command) {
 function missingScript(command, project) {
 	const [program = "", script = ""] = argv(command);
 	return /^python[\d.]*$/.test(program) && /^[^-{/][^{]*\.py$/.test(script) && !project.exists(script) ? `the project has no ${script}` : void 0;
+}
+// shared/detect/configurations.ts
+const named$5 = /DJANGO_CONFIGURATION["']\s*(?:,|\]\s*=)\s*["'](\w+)["']/;
+const forDeveloping$1 = /dev|local|test|debug|ci$/i;
+const live$1 = [
+	"Production",
+	"Prod",
+	"Live"
+];
+/** @returns undefined for settings that are no classes */
+function configurationOf(settings, path, gateways, look) {
+	const texts = gateways.map((file) => [file, look.files.read(file) ?? ""]);
+	if (!texts.some(([, text]) => /\bconfigurations\b|DJANGO_CONFIGURATION/.test(text))) return void 0;
+	const from = texts.find(([, text]) => named$5.test(text));
+	const given = from && named$5.exec(from[1])?.[1];
+	const production = productionClass(classesOf(settings, path, look));
+	if (given !== void 0 && from !== void 0 && (production === void 0 || !forDeveloping$1.test(given))) return {
+		name: given,
+		from: from[0]
+	};
+	if (production === void 0) return void 0;
+	return {
+		name: production,
+		...from && given !== void 0 && {
+			from: from[0],
+			developing: given
+		}
+	};
+}
+function productionClass(names) {
+	return live$1.find((name) => names.includes(name)) ?? names.find((name) => /prod|live/i.test(name) && !/^Pre|Base$|Mixin$/.test(name));
+}
+/** The classes of the settings, also of those that they import with a star or by name. The text shows them to any Python. */
+function classesOf(settings, path, { files, modules }, depth = 0) {
+	const file = modules.locate(settings, [path])?.file;
+	if (file === void 0 || depth > 3) return [];
+	const own = [...(files.read(file) ?? "").matchAll(/^class\s+(\w+)/gm)].map(([, name = ""]) => name);
+	const { imports = {}, star = [] } = modules.module(file) ?? {};
+	const imported = Object.keys(imports).filter((name) => /^[A-Z]/.test(name));
+	return [
+		...own,
+		...imported,
+		...star.flatMap((each) => classesOf(each, path, {
+			files,
+			modules
+		}, depth + 1))
+	];
+}
+/** How settings are asked for: the module, and the class in it. */
+function settingsName(module, configuration) {
+	return configuration === void 0 ? module : `${module}:${configuration}`;
 }
 // shared/repository-top.ts
 /** So far above a project its repository is looked at. */
@@ -29389,7 +29499,7 @@ function ran(module) {
 		});
 	});
 }
-const nameIn = (app) => app.slice(app.indexOf(":") + 1).replace(/\(.*$/, "");
+const nameIn = (app) => app.slice(app.indexOf(":") + 1).split("(", 1).join("");
 function isImported(module, app) {
 	return !module.assigned.some(({ name }) => name === nameIn(app));
 }
@@ -29467,7 +29577,7 @@ function pathOf$2(files, file, { imports }) {
 	if (files.exists(`${top}/__init__.py`)) return bare && !above && folders.length === 1 ? top : "";
 	if (isRunInFolder(files, folders, names)) return folders.join("/");
 	if (top === "src") return names.includes("src") ? "" : sourceRoot(files, folders);
-	return bare || !above && isProject(files, top) ? top : "";
+	return bare || !above && isProject$1(files, top) ? top : "";
 }
 /** `src`, or the folder in it that holds the package: `src/py`. */
 function sourceRoot(files, [top = "", next, inner]) {
@@ -29490,7 +29600,7 @@ function isModule(files, place) {
 	return files.exists(`${place}.py`) || files.exists(`${place}/__init__.py`);
 }
 /** It has requirements of its own. */
-function isProject(files, folder) {
+function isProject$1(files, folder) {
 	return [
 		"requirements.txt",
 		"pyproject.toml",
@@ -29500,8 +29610,58 @@ function isProject(files, folder) {
 function dottedIn(file, path) {
 	return (path === "" ? file : file.slice(path.length + 1)).replace(/\.py$/, "").replace(/\/__init__$/, "").replaceAll("/", ".");
 }
+// shared/detect/ini.ts
+/**
+* Reads the files of supervisor, systemd and uWSGI: sections of keys, comments in lines of their own or after a blank, and
+* values that go on in lines that are indented or after a backslash.
+*/
+function readIni(text) {
+	const sections = [];
+	let last;
+	let depth = 0;
+	for (const [index, line] of text.replace(/\\\r?\n/g, "  ").split(/\r?\n/).entries()) {
+		const name = /^\s*\[([^\]]+)\]\s*(?:[;#].*)?$/.exec(line)?.[1];
+		if (name !== void 0) {
+			sections.push({
+				name: name.trim(),
+				line: index + 1,
+				values: /* @__PURE__ */ new Map()
+			});
+			last = void 0;
+			continue;
+		}
+		const section = sections.at(-1);
+		if (section === void 0 || /^\s*(?:[;#]|$)/.test(line)) continue;
+		const { key, value, indent } = entryOf(line);
+		if (last !== void 0 && indent > (key === void 0 ? 0 : depth)) section.values.set(last, `${section.values.get(last) ?? ""} ${line.trim()}`.trim());
+		else if (key !== void 0) {
+			last = key;
+			depth = indent;
+			section.values.set(key, value);
+		}
+	}
+	return sections;
+}
+function entryOf(line) {
+	const comment = line.search(/\s[;#]/);
+	const plain = (comment === -1 ? line : line.slice(0, comment)).trimStart();
+	const [, key, value = ""] = /^([A-Za-z][\w.-]*)\s*[=:](.*)$/s.exec(plain) ?? [];
+	return {
+		key,
+		value: value.trim(),
+		indent: line.search(/\S/)
+	};
+}
 // shared/detect/command-line.ts
 const deepest$1 = 3;
+/**
+* In characters: of a script, and of one command, twice what `command` in cutover.yml takes. What is longer is not read: a few
+* lines that export a variable twice in itself would be as long as anybody likes.
+*/
+const longest$2 = {
+	script: 1e5,
+	command: 8192
+};
 /** The commands that a line of shell, or a list of words, runs. Scripts of the project are read. */
 function stepsOf(line, files, variables = {}) {
 	return read$1(line, {
@@ -29512,7 +29672,7 @@ function stepsOf(line, files, variables = {}) {
 	});
 }
 function read$1(line, shell) {
-	if (shell.depth > deepest$1) return [];
+	if (shell.depth > deepest$1 || line.length > longest$2.script) return [];
 	if (Array.isArray(line)) return ofWords(line, shell);
 	return commandsOf(line).flatMap((command) => ofWords(wordsOf$1(command, shell.variables), shell));
 }
@@ -29530,10 +29690,11 @@ function commandsOf(text) {
 		else if (quote === "" && (match === "'" || match === "\"")) quote = match;
 		command += match;
 	}
-	return [...commands, command].map((each) => each.replace(/(?<!\S)#.*$/, "").replace(/\s&\s*$/, "").trim()).filter((each) => each !== "");
+	return [...commands, command].filter(({ length }) => length <= longest$2.command).map((each) => each.replace(/(?<!\S)#.*$/, "").replace(/\s&\s*$/, "").trim()).filter((each) => each !== "");
 }
 function wordsOf$1(command, variables) {
 	const filled = command.replace(/\$(?:\{(\w+)(?::?[-=]([^}]*))?\}|(\w+))/g, (whole, braced, fallback, bare) => variables[braced ?? bare ?? ""] ?? fallback ?? whole);
+	if (filled.length > longest$2.command) return [];
 	try {
 		return argv(filled);
 	} catch {
@@ -29627,9 +29788,7 @@ function ofProgram(first, args, env, shell) {
 		...shell,
 		depth: shell.depth + 1
 	};
-	if (name === "cd") shell.folder = inProject(args[0] ?? "", shell) ?? shell.folder;
-	if (name === "export") exported(args, shell);
-	if (name === "cd" || name === "export") return [];
+	if (name === "cd" || name === "export") return changed$1(name, args, shell);
 	if (/^(?:ba|da|z|a)?sh$/.test(name)) {
 		const flag = args.findIndex((word) => /^-\w*c$/.test(word));
 		if (flag >= 0) return read$1(args[flag + 1] ?? "", inner);
@@ -29637,12 +29796,49 @@ function ofProgram(first, args, env, shell) {
 	}
 	if (/\.(?:sh|bash)$/.test(name) || first.includes("/") && /^(?:entrypoint|start|run|serve)$/.test(name)) return ofScript$1(first, args, inner);
 	if (/^python[\d.]*$/.test(name)) return ofPython$1(args, env, inner);
+	const supervisor = [name, ...args].indexOf("supervisord");
+	if (supervisor >= 0) return ofSupervisord(args.slice(supervisor), inner);
 	return [{
 		program: name,
 		args,
 		env,
 		folder: shell.folder
 	}];
+}
+/** What supervisord starts, each with the name of its program: its file is read as a script is. */
+function ofSupervisord(args, shell) {
+	const index = args.findIndex((word) => /^(?:-c|--configuration)(?:=|$)/.test(word));
+	const file = inProject(args[index]?.split("=")[1] ?? (index < 0 ? void 0 : args[index + 1]) ?? "supervisord.conf", shell);
+	const text = file === void 0 ? "" : shell.files.read(file) ?? "";
+	return text.length > largest$8 ? [] : supervised$1(text).flatMap(({ name, command }) => read$1(command, {
+		...shell,
+		variables: { ...shell.variables }
+	}).map((step) => ({
+		...step,
+		unit: name
+	})));
+}
+const largest$8 = 1e5;
+/** The programs of a file of supervisor, and the line of each. */
+function supervised$1(text) {
+	return readIni(text).flatMap(({ name, line, values }) => {
+		const [, program] = /^program:(.+)$/.exec(name) ?? [];
+		const written = values.get("command");
+		if (program === void 0 || written === void 0) return [];
+		const folder = values.get("directory");
+		return [{
+			name: program,
+			line,
+			command: `${folder === void 0 ? "" : `cd '${folder}' && `}${written.replace(/%%/g, "%")}`,
+			values
+		}];
+	});
+}
+/** What changes the shell itself starts nothing. */
+function changed$1(name, args, shell) {
+	if (name === "cd") shell.folder = inProject(args[0] ?? "", shell) ?? shell.folder;
+	else exported(args, shell);
+	return [];
 }
 function exported(words, { variables }) {
 	for (const word of words) {
@@ -29713,7 +29909,7 @@ function ofPyproject(text) {
 function ofSetup(file, text) {
 	if (!/console_scripts|\.commands\b/.test(text)) return [];
 	const part = text.includes("console_scripts") ? {} : { isCommandOf: true };
-	return [...text.matchAll(/["'\n]\s*([\w.-]+)\s*=\s*([\w.]+:[\w.]+)/g)].flatMap(([, name = "", target = ""]) => programOf(name, target, file).map((program) => ({
+	return [...text.matchAll(/["'\n][ \t]*([\w.-]+)[ \t]*=[ \t]*([\w.]+:[\w.]+)/g)].flatMap(([, name = "", target = ""]) => programOf(name, target, file).map((program) => ({
 		...program,
 		...part
 	})));
@@ -29726,6 +29922,118 @@ function programOf(name, target, file) {
 		call,
 		why: `${file} names ${name}`
 	}];
+}
+// shared/detect/scripts.ts
+/** A variable with the port of the site itself. */
+function isPort(variable) {
+	return /^(?:\w+_)?PORT$/.test(variable) && !/DB|REDIS|PG|SQL|MAIL|SMTP|MONGO|RABBIT|AMQP|KAFKA|ELASTIC|STATSD|MEMCACHE|PROXY|LDAP/.test(variable);
+}
+const sockets = [
+	"path",
+	"socket",
+	"unix-socket",
+	"uds",
+	"unix",
+	"sock"
+];
+/** How a script that listens by itself gets its address: by an option, or a variable, that it reads. */
+function listens(file, { options, environ }, bind) {
+	const takes = (option) => options.includes(`--${option}`) || options.includes(option);
+	const socket = sockets.find(takes);
+	if (socket !== void 0 && bind !== "port") return {
+		command: `python ${file} --${socket}={socket}`,
+		how: `it takes --${socket}`
+	};
+	if (bind === "socket") return void 0;
+	if (takes("port")) return {
+		command: `python ${file} --port={port}`,
+		how: "it takes --port",
+		bind: "port"
+	};
+	const variable = environ.find(isPort);
+	if (variable === void 0) return void 0;
+	return {
+		command: `env ${variable}={port} python ${file}`,
+		how: `it reads ${variable}`,
+		bind: "port"
+	};
+}
+/** A script that is run by itself: a Tornado or aiohttp server, or one that starts another framework's. */
+function scriptCandidates(modules, files, file, bind) {
+	const module = modules.module(file);
+	if (module === void 0) return [];
+	if (isTornado(module)) return [ofTornado(file, module, bind)];
+	const application = applicationOf(modules, files, file);
+	return application?.speaks === "aiohttp" ? [ofAiohttp(application, module, bind)] : [];
+}
+/** It imports what serves, and not only Tornado's client; and it starts something. */
+function isTornado({ imports, runs, star }) {
+	return [...Object.values(imports), ...star.map((name) => `${name}.`)].some((name) => /^tornado(?:\.(?:web|httpserver|websocket)(?:\.|$)|$)/.test(name)) && runs.some(({ what }) => /(?:^|\.)(?:listen|start|bind|run|serve_forever)$/.test(what));
+}
+function ofTornado(file, module, bind) {
+	const found = listens(file, module, bind);
+	const why = `${file} imports tornado`;
+	if (found !== void 0) {
+		const { how, ...rest } = found;
+		return {
+			kind: "tornado",
+			...rest,
+			why: [why, how]
+		};
+	}
+	const takesPort = listens(file, module, void 0) !== void 0;
+	return {
+		kind: "tornado",
+		command: `python ${file} --port={port}`,
+		bind: "port",
+		why: [why],
+		caution: takesPort ? `${file} takes a port, and server.bind asks for a socket` : `${file} reads no --port, so two instances would listen on the same port: let it read one, such as \`define("port", type=int)\``
+	};
+}
+function ofAiohttp(application, module, bind) {
+	const { file, app, needs, path, framework } = application;
+	const found = module === void 0 ? void 0 : listens(file, module, bind);
+	const why = `${file} imports aiohttp`;
+	const env = path === "" ? {} : { env: { PYTHONPATH: path } };
+	const parses = module?.assigned.some(({ value }) => /\.parse_(?:known_)?args$/.test(value.call ?? "")) === true;
+	if (found !== void 0 && (found.bind === void 0 || needs.length > 0 || parses)) {
+		const { how, ...rest } = found;
+		return {
+			kind: "aiohttp",
+			...rest,
+			why: [why, how]
+		};
+	}
+	if (needs.length === 0) return {
+		kind: "aiohttp",
+		app,
+		...env,
+		why: [why]
+	};
+	return {
+		kind: "aiohttp",
+		app,
+		...env,
+		why: [`${why} (${framework})`],
+		caution: needing(application)
+	};
+}
+/** What a person has to do about a function that cannot be called as it is. */
+function needing({ app, needs, file, line }) {
+	const name = app.slice(app.indexOf(":") + 1).split("(", 1).join("");
+	return `${name} in ${file}:${line} needs ${needs.map((each) => `\`${each}\``).join(" and ")}, which cutover cannot give: give the call yourself, such as \`app = ${name}(...)\` in a file of its own`;
+}
+/** Scripts that Streamlit runs: those at the top-most place that no other module imports. Pages are found by Streamlit itself. */
+function streamlitScripts({ scan }) {
+	const all = Object.entries(scan.modules);
+	const imported = new Set(all.flatMap(([, { imports }]) => Object.values(imports).flatMap((name) => [name, name.replace(/\.[^.]+$/, "")])));
+	const found = all.flatMap(([file, module]) => {
+		return Object.values(module.imports).includes("streamlit") && !/(?:^|\/)pages\//.test(file) && !imported.has(module.module) ? [file] : [];
+	});
+	const depth = (file) => file.split("/").length;
+	const top = found.filter((file) => depth(file) === Math.min(...found.map(depth)));
+	const usual = top.filter((file) => /(?:^|\/)(?:(?:streamlit_)?app|main|home|index|streamlit_main)\.py$/i.test(file));
+	return usual.length > 0 ? usual : top;
 }
 // shared/detect/own-command.ts
 const ports = [
@@ -29754,7 +30062,7 @@ const servers$1 = /^(?:uvicorn|gunicorn|waitress|hypercorn|granian|wsgiref|http\
 const most$3 = 80;
 /** Programs of the project's own that take a port: they serve by themselves, as tools do. */
 function ownCommands(sources) {
-	const all = programsOf$1(sources).flatMap((program) => {
+	const all = programsOf(sources).flatMap((program) => {
 		const [found] = listenersOf(program, sources);
 		return found === void 0 ? [] : [candidate(program, found, nameOf(program, found.command), [program.why])];
 	});
@@ -29762,15 +30070,15 @@ function ownCommands(sources) {
 }
 /** The modules that the programs lead to, if one of them takes a port. An application in them may need what the program reads. */
 function servedByCommand(sources) {
-	const all = programsOf$1(sources).filter((program) => listenersOf(program, sources).length > 0);
+	const all = programsOf(sources).filter((program) => listenersOf(program, sources).length > 0);
 	return new Set(all.flatMap((program) => listenersOf(program, sources).map(({ file }) => file)));
 }
 /** A line that starts such a program, such as CMD of a Dockerfile: where it listens is replaced, the rest is kept. */
-function ofOwnProgram({ program, args }, why, sources) {
+function ofOwnProgram({ program, args, folder }, why, sources) {
 	const [first = "", ...others] = args;
-	const isScript = program === "python" && !/^-|\.py$/.test(first) || program === "celery";
+	const isScript = program === "python" || program === "celery";
 	const name = isScript ? first.slice(first.lastIndexOf("/") + 1) : program;
-	const found = programsOf$1(sources).find((each) => each.name === name);
+	const found = programsOf(sources).find((each) => each.name === name) ?? (program === "python" ? ofScriptFile(first, folder, sources) : ofModule(program, sources));
 	if (found === void 0) return [];
 	const words = isScript ? others : args;
 	const listeners = listenersOf(found, sources);
@@ -29778,7 +30086,7 @@ function ofOwnProgram({ program, args }, why, sources) {
 	const listener = listeners.find(({ command }) => plain.includes(command.name)) ?? listeners[0];
 	const told = withoutPlace(words);
 	if (listener === void 0) {
-		if (told.listens === "") return [];
+		if (told.listens === "") return byVariable(found, told.rest, why, sources);
 		return [{
 			...base(found),
 			command: [
@@ -29792,9 +30100,68 @@ function ofOwnProgram({ program, args }, why, sources) {
 	const own = nameOf(found, listener.command);
 	return [candidate(found, listener, [...own !== "" && !told.rest.includes(own) ? [own] : [], ...told.rest].join(" "), [why])];
 }
+/** A program that reads where to listen from variables, as it was started. */
+function byVariable(program, rest, why, { modules }) {
+	const all = program.reached.flatMap((file) => modules.module(file) ?? []);
+	if (!importServers(all)) return [];
+	const variables = all.flatMap(({ environ }) => environ);
+	const port = variables.find(isPort);
+	if (port === void 0) return [];
+	const line = [
+		"env",
+		`${variables.includes(port.replace(/PORT$/, "HOST")) ? `${port.replace(/PORT$/, "HOST")}=127.0.0.1 ` : ""}${port}={port}`,
+		program.start,
+		...rest
+	].join(" ");
+	return [{
+		...base(program),
+		command: line,
+		why: [why, `it reads ${port}`]
+	}];
+}
+/** The scripts at the top that lead to a file of the project and start what is in it, where they are told a port. */
+function scriptsThrough(file, sources) {
+	return Object.entries(sources.modules.scan.modules).filter(([path, { main }]) => main && !path.includes("/")).flatMap(([path]) => {
+		const program = ofScriptFile(path, "", sources);
+		if (program?.reached.includes(file) !== true) return [];
+		const [listener] = listenersOf(program, sources);
+		const why = `${path} leads to ${file}`;
+		return listener === void 0 ? byVariable(program, [], why, sources) : [candidate(program, listener, nameOf(program, listener.command), [why])];
+	});
+}
+/** `python shop.py`: a file of the project that is run by itself. */
+function ofScriptFile(path, folder, sources) {
+	const file = [folder === "" ? path : `${folder}/${path}`, path].find((each) => sources.modules.module(each));
+	if (file === void 0 || !path.endsWith(".py")) return void 0;
+	return {
+		name: path,
+		module: "",
+		call: "",
+		why: path,
+		file,
+		path: "",
+		reached: reachedFrom(file, sources, true),
+		start: `python ${file}`
+	};
+}
+/** `python -m shop.main` */
+function ofModule(name, sources) {
+	const located = /^[A-Za-z_]\w*(?:\.\w+)+$/.test(name) ? sources.modules.locate(name) : void 0;
+	if (located === void 0 || sources.modules.module(located.file)?.main !== true) return void 0;
+	const reached = reachedFrom(located.file, sources);
+	return {
+		name,
+		module: name,
+		call: "",
+		why: located.file,
+		...located,
+		reached,
+		start: `python -m ${name}`
+	};
+}
 /** A step that starts one of the project's own programs, as a release can start it: the program itself is not installed there. */
-function asModule(step, sources) {
-	const found = programsOf$1(sources).find(({ name, isCommandOf }) => name === step.program && isCommandOf !== true);
+function asModule$1(step, sources) {
+	const found = programsOf(sources).find(({ name, isCommandOf }) => name === step.program && isCommandOf !== true);
 	if (found === void 0) return step;
 	const [program = "", ...args] = argv(found.start);
 	return {
@@ -29830,7 +30197,7 @@ function placeOf$2(option, value) {
 	return hosts.includes(option) || option === "-H" || option === "-h" ? "" : void 0;
 }
 const known = /* @__PURE__ */ new WeakMap();
-function programsOf$1(sources) {
+function programsOf(sources) {
 	const before = known.get(sources);
 	if (before !== void 0) return before;
 	const found = ownPrograms(sources.files).flatMap((program) => {
@@ -29847,14 +30214,14 @@ function programsOf$1(sources) {
 	known.set(sources, found);
 	return found;
 }
-/** The file and what it imports of its own package, as deep as that goes. */
-function reachedFrom(file, { modules }) {
+/** The file and what it imports of its own package, or of the project, as deep as that goes. */
+function reachedFrom(file, { modules }, ofProject = false) {
 	const found = [file];
 	for (let index = 0; index < found.length && found.length < most$3; index++) {
 		const module = modules.module(found[index] ?? "");
 		if (module === void 0) continue;
 		for (const name of [...Object.values(module.imports), ...module.star]) {
-			const next = (name.split(".", 1)[0] === module.module.split(".", 1)[0] ? [name, name.replace(/\.[^.]+$/, "")] : []).map((place) => modules.fileOf(place)).find((each) => each !== void 0);
+			const next = (ofProject || name.split(".", 1)[0] === module.module.split(".", 1)[0] ? [name, name.replace(/\.[^.]+$/, "")] : []).map((place) => modules.fileOf(place)).find((each) => each !== void 0);
 			if (next !== void 0 && !found.includes(next)) found.push(next);
 		}
 	}
@@ -29862,7 +30229,7 @@ function reachedFrom(file, { modules }) {
 }
 /** The commands that take a port, those that are called after serving first. */
 function listenersOf({ reached }, { modules }) {
-	if (!reached.flatMap((file) => modules.module(file) ?? []).some(({ imports }) => Object.values(imports).some((name) => servers$1.test(name)))) return [];
+	if (!importServers(reached.flatMap((file) => modules.module(file) ?? []))) return [];
 	const found = reached.flatMap((file) => (modules.module(file)?.commands ?? []).flatMap((command) => {
 		const options = listening$2(command.options);
 		return options === void 0 ? [] : [{
@@ -29873,6 +30240,9 @@ function listenersOf({ reached }, { modules }) {
 	}));
 	const weight = ({ command: { name } }) => serving.test(name) ? 0 : name === "" ? 1 : 2;
 	return found.filter((each) => weight(each) < 2 || each.options.includes("127.0.0.1")).toSorted((a, b) => weight(a) - weight(b));
+}
+function importServers(all) {
+	return all.some(({ imports }) => Object.values(imports).some((name) => servers$1.test(name)));
 }
 function listening$2(options) {
 	const first = (names) => names.find((name) => options.includes(name));
@@ -29969,9 +30339,10 @@ function gunicorn(options, { env }) {
 		paths: [pick(options, "chdir"), pick(options, "pythonpath")].filter((path) => path !== void 0)
 	};
 	const paste = pick(options, "paste", "paster");
+	const settings = pick(options, "c", "config")?.replace(/^file:/, "");
 	if (paste !== void 0) return {
 		kind: "command",
-		command: pasteCommand(paste),
+		command: pasteCommand(paste, settings),
 		paths: []
 	};
 	if (/uvicorn|asgi/i.test(workerClass)) return {
@@ -29979,10 +30350,10 @@ function gunicorn(options, { env }) {
 		...app(plain[0]),
 		...common
 	};
+	if (/^sanic\./.test(workerClass) && app(plain[0]).app !== void 0) return ofOwnWorkers(workerClass, plain[0] ?? "", common.paths);
 	const threads = number(named.get("threads"));
-	const settings = pick(options, "c", "config")?.replace(/^file:/, "");
 	const kept = gunicornKept.flatMap((name) => named.get(name) ? [`--${name} ${named.get(name)}`] : []);
-	if (/^(?:gevent|eventlet|gthread|tornado)/.test(workerClass)) kept.unshift(`--worker-class ${workerClass}`);
+	if (workerClass !== "sync") kept.unshift(`--worker-class ${workerClass}`);
 	if (named.has("preload")) kept.push("--preload");
 	const variable = env.GUNICORN_CMD_ARGS ?? kept.join(" ");
 	return {
@@ -29995,8 +30366,19 @@ function gunicorn(options, { env }) {
 		...named.has("reload") && { developing: true }
 	};
 }
-function pasteCommand(file) {
-	return `gunicorn --paste ${file} --bind unix:{socket} --umask 0 --workers {workers}`;
+const everyInstance = "--bind unix:{socket} --umask 0 --workers {workers}";
+/** @param settings gunicorn's own file, which the options overrule */
+function pasteCommand(file, settings = "") {
+	return `gunicorn --paste ${file}${settings === "" || settings.startsWith("/") ? "" : ` --config ${settings}`} ${everyInstance}`;
+}
+/** gunicorn with workers that a framework brings: the application speaks neither WSGI nor, in older versions, ASGI. */
+function ofOwnWorkers(workers, named, paths) {
+	return {
+		kind: "command",
+		...app(named),
+		command: `gunicorn --worker-class ${workers} ${everyInstance} ${named}`,
+		paths
+	};
 }
 /** `shop.wsgi` alone means its `application`. */
 function app(text) {
@@ -30192,8 +30574,8 @@ function ofPaste({ file, path }, { files }) {
 	const weight = (name) => /prod|live|deploy/.test(name) ? 0 : /dev|test|local/.test(name) ? 2 : 1;
 	const [ini] = all.toSorted((a, b) => weight(a) - weight(b));
 	if (ini === void 0) return void 0;
-	const egg = /^\s*use\s*=\s*(egg:\S+)/m.exec(files.read(ini) ?? "")?.[1];
-	const installed = /^\s*(?:-e\s*)?\.(?:\[[^\]]*\])?\s*$/m.test(files.read("requirements.txt") ?? "");
+	const egg = /^[ \t]*use[ \t]*=[ \t]*(egg:\S+)/m.exec(files.read(ini) ?? "")?.[1];
+	const installed = /^[ \t]*(?:-e[ \t]*)?\.(?:\[[^\]\n]*\])?[ \t]*\r?$/m.test(files.read("requirements.txt") ?? "");
 	return {
 		kind: "command",
 		command: pasteCommand(ini),
@@ -30324,19 +30706,25 @@ function processOf(step, why, given) {
 	if (found === void 0 && given === void 0) return void 0;
 	const { name, command, ...rest } = found ?? { name: given ?? "" };
 	const python = step.program.includes(".") && !/\.(?:py|sh)$/.test(step.program) ? ["python", "-m"] : [];
-	const line = command ?? joined([
+	const plain = command ?? joined([
 		...python,
 		step.program,
 		...args
 	]);
 	const env = Object.entries(step.env).map(([key, value]) => `${key}=${value}`);
+	const line = withVariables(env.length === 0 ? plain : `env ${joined(env)} ${plain}`);
 	return {
 		name: processNameOf(given ?? name),
-		command: env.length === 0 ? line : `env ${joined(env)} ${line}`,
+		command: line,
 		...schedules.test(given ?? "") && { overlap: false },
 		...rest,
 		why
 	};
+}
+/** No shell runs a command, so one is asked for where a word has a variable of the host's. */
+function withVariables(line) {
+	const open = line.replace(/'([^']*\$\{?[A-Za-z_][^']*)'/g, "\"$1\"");
+	return open === line || open.includes("'") ? line : `sh -c 'exec ${open}'`;
 }
 const schedules = /beat|sched|clock|cron/i;
 /** As `processes` in cutover.yml takes it. */
@@ -30527,114 +30915,6 @@ var PythonModules = class {
 		}
 	}
 };
-// shared/detect/scripts.ts
-const sockets = [
-	"path",
-	"socket",
-	"unix-socket",
-	"uds",
-	"unix",
-	"sock"
-];
-/** How a script that listens by itself gets its address: by an option, or a variable, that it reads. */
-function listens(file, { options, environ }, bind) {
-	const takes = (option) => options.includes(`--${option}`) || options.includes(option);
-	const socket = sockets.find(takes);
-	if (socket !== void 0 && bind !== "port") return {
-		command: `python ${file} --${socket}={socket}`,
-		how: `it takes --${socket}`
-	};
-	if (bind === "socket") return void 0;
-	if (takes("port")) return {
-		command: `python ${file} --port={port}`,
-		how: "it takes --port",
-		bind: "port"
-	};
-	const variable = environ.find((name) => /^(?:\w+_)?PORT$/.test(name) && !/DB|REDIS|PG|SQL|MAIL|SMTP|MONGO/.test(name));
-	if (variable === void 0) return void 0;
-	return {
-		command: `env ${variable}={port} python ${file}`,
-		how: `it reads ${variable}`,
-		bind: "port"
-	};
-}
-/** A script that is run by itself: a Tornado or aiohttp server, or one that starts another framework's. */
-function scriptCandidates(modules, files, file, bind) {
-	const module = modules.module(file);
-	if (module === void 0) return [];
-	if (isTornado(module)) return [ofTornado(file, module, bind)];
-	const application = applicationOf(modules, files, file);
-	return application?.speaks === "aiohttp" ? [ofAiohttp(application, module, bind)] : [];
-}
-/** It imports what serves, and not only Tornado's client; and it starts something. */
-function isTornado({ imports, runs, star }) {
-	return [...Object.values(imports), ...star.map((name) => `${name}.`)].some((name) => /^tornado(?:\.(?:web|httpserver|websocket)(?:\.|$)|$)/.test(name)) && runs.some(({ what }) => /(?:^|\.)(?:listen|start|bind|run|serve_forever)$/.test(what));
-}
-function ofTornado(file, module, bind) {
-	const found = listens(file, module, bind);
-	const why = `${file} imports tornado`;
-	if (found !== void 0) {
-		const { how, ...rest } = found;
-		return {
-			kind: "tornado",
-			...rest,
-			why: [why, how]
-		};
-	}
-	const takesPort = listens(file, module, void 0) !== void 0;
-	return {
-		kind: "tornado",
-		command: `python ${file} --port={port}`,
-		bind: "port",
-		why: [why],
-		caution: takesPort ? `${file} takes a port, and server.bind asks for a socket` : `${file} reads no --port, so two instances would listen on the same port: let it read one, such as \`define("port", type=int)\``
-	};
-}
-function ofAiohttp(application, module, bind) {
-	const { file, app, needs, path, framework } = application;
-	const found = module === void 0 ? void 0 : listens(file, module, bind);
-	const why = `${file} imports aiohttp`;
-	const env = path === "" ? {} : { env: { PYTHONPATH: path } };
-	const parses = module?.assigned.some(({ value }) => /\.parse_(?:known_)?args$/.test(value.call ?? "")) === true;
-	if (found !== void 0 && (found.bind === void 0 || needs.length > 0 || parses)) {
-		const { how, ...rest } = found;
-		return {
-			kind: "aiohttp",
-			...rest,
-			why: [why, how]
-		};
-	}
-	if (needs.length === 0) return {
-		kind: "aiohttp",
-		app,
-		...env,
-		why: [why]
-	};
-	return {
-		kind: "aiohttp",
-		app,
-		...env,
-		why: [`${why} (${framework})`],
-		caution: needing(application)
-	};
-}
-/** What a person has to do about a function that cannot be called as it is. */
-function needing({ app, needs, file, line }) {
-	const name = app.slice(app.indexOf(":") + 1).replace(/\(.*$/, "");
-	return `${name} in ${file}:${line} needs ${needs.map((each) => `\`${each}\``).join(" and ")}, which cutover cannot give: give the call yourself, such as \`app = ${name}(...)\` in a file of its own`;
-}
-/** Scripts that Streamlit runs: those at the top-most place that no other module imports. Pages are found by Streamlit itself. */
-function streamlitScripts({ scan }) {
-	const all = Object.entries(scan.modules);
-	const imported = new Set(all.flatMap(([, { imports }]) => Object.values(imports).flatMap((name) => [name, name.replace(/\.[^.]+$/, "")])));
-	const found = all.flatMap(([file, module]) => {
-		return Object.values(module.imports).includes("streamlit") && !/(?:^|\/)pages\//.test(file) && !imported.has(module.module) ? [file] : [];
-	});
-	const depth = (file) => file.split("/").length;
-	const top = found.filter((file) => depth(file) === Math.min(...found.map(depth)));
-	const usual = top.filter((file) => /(?:^|\/)(?:(?:streamlit_)?app|main|home|index|streamlit_main)\.py$/i.test(file));
-	return usual.length > 0 ? usual : top;
-}
 // node_modules/yaml/dist/nodes/identity.js
 var require_identity = /* @__PURE__ */ __commonJSMin(((exports) => {
 	const ALIAS = Symbol.for("yaml.alias");
@@ -37171,7 +37451,7 @@ var require_public_api = /* @__PURE__ */ __commonJSMin(((exports) => {
 	exports.parseDocument = parseDocument;
 	exports.stringify = stringify;
 }));
-// shared/detect/ini.ts
+// shared/detect/server-settings.ts
 var import_dist = (/* @__PURE__ */ __commonJSMin(((exports) => {
 	var composer = require_composer();
 	var Document = require_Document();
@@ -37218,47 +37498,6 @@ var import_dist = (/* @__PURE__ */ __commonJSMin(((exports) => {
 	exports.visit = visit.visit;
 	exports.visitAsync = visit.visitAsync;
 })))();
-/**
-* Reads the files of supervisor, systemd and uWSGI: sections of keys, comments in lines of their own or after a blank, and
-* values that go on in lines that are indented or after a backslash.
-*/
-function readIni(text) {
-	const sections = [];
-	let last;
-	let depth = 0;
-	for (const [index, line] of text.replace(/\\\r?\n/g, "  ").split(/\r?\n/).entries()) {
-		const name = /^\s*\[([^\]]+)\]\s*(?:[;#].*)?$/.exec(line)?.[1];
-		if (name !== void 0) {
-			sections.push({
-				name: name.trim(),
-				line: index + 1,
-				values: /* @__PURE__ */ new Map()
-			});
-			last = void 0;
-			continue;
-		}
-		const section = sections.at(-1);
-		if (section === void 0 || /^\s*(?:[;#]|$)/.test(line)) continue;
-		const { key, value, indent } = entryOf(line);
-		if (last !== void 0 && indent > (key === void 0 ? 0 : depth)) section.values.set(last, `${section.values.get(last) ?? ""} ${line.trim()}`.trim());
-		else if (key !== void 0) {
-			last = key;
-			depth = indent;
-			section.values.set(key, value);
-		}
-	}
-	return sections;
-}
-function entryOf(line) {
-	const plain = line.replace(/\s[;#].*$/, "").trimStart();
-	const [, key, value = ""] = /^([A-Za-z][\w.-]*)\s*[=:]\s*(.*?)\s*$/.exec(plain) ?? [];
-	return {
-		key,
-		value,
-		indent: line.search(/\S/)
-	};
-}
-// shared/detect/server-settings.ts
 /** `wsgi_app` of gunicorn.conf.py. */
 function gunicornApp(files, file) {
 	const app = /^wsgi_app\s*=\s*["']([\w.]+(?::[^"']+)?)["']/m.exec(files.read(file) ?? "")?.[1];
@@ -37278,7 +37517,7 @@ const usual$2 = [
 ];
 /** The uWSGI settings of a project: those of the usual names come first. */
 function uwsgiFiles(files) {
-	const others = (files.paths?.() ?? []).filter((path) => /(?:^|\/)\w*uwsgi\w*\.(?:ini|ya?ml)$/i.test(path));
+	const others = (files.paths?.() ?? []).filter((path) => /(?:^|\/)[\w.-]*uwsgi[\w.-]*\.(?:ini|ya?ml)$/i.test(path));
 	return [.../* @__PURE__ */ new Set([...usual$2, ...others])].filter((path) => files.exists(path));
 }
 /** `env` stands in a file as often as there are variables. */
@@ -37306,13 +37545,13 @@ function uwsgiSettings(file, { files, modules }) {
 		kind: "uwsgi",
 		app,
 		...Object.keys(env).length > 0 && { env },
-		config_file: file,
+		...hasUsualSection(file, files) && { config_file: file },
 		why: [`there is ${file}`]
 	};
 }
 /** The file that counts for kind uwsgi if cutover.yml names none. */
 function usualUwsgiFile(files) {
-	return usual$2.slice(0, 4).find((file) => read(file, files.read(file) ?? "").size > 0);
+	return usual$2.slice(0, 4).find((file) => hasUsualSection(file, files) && read(file, files.read(file) ?? "").size > 0);
 }
 /** uWSGI runs a file under its own name; its module is the same. */
 function moduleOfFile(path, files, modules) {
@@ -37330,9 +37569,15 @@ function read(file, text) {
 	for (const [key, value] of found) filled.set(key, value.replace(/%\(([\w-]+)\)|\$\((\w+)\)/g, (whole, name = "") => filled.get(name) ?? whole));
 	return filled;
 }
+/** uWSGI reads no other section of a file that it is only given by name. */
+function hasUsualSection(file, files) {
+	return !/\.ya?ml$/.test(file) || /^uwsgi:/m.test(files.read(file) ?? "");
+}
 function ofYaml(text) {
 	try {
-		const inner = (0, import_dist.parse)(text)?.uwsgi;
+		const value = (0, import_dist.parse)(text);
+		const sections = isTable(value) ? Object.values(value).filter(isTable) : [];
+		const inner = isTable(value) ? value.uwsgi ?? sections.find((each) => "module" in each || "wsgi-file" in each) : {};
 		return new Map(Object.entries(inner ?? {}).map(([key, each]) => [key, String(each)]));
 	} catch {
 		return /* @__PURE__ */ new Map();
@@ -37349,20 +37594,24 @@ function sourcesOf(files, clues, bind) {
 }
 /** What a command that somebody wrote shows: the server, what prepares it, and processes. */
 function findingsOf({ line, why, variables, process }, sources) {
-	const servers = [];
+	const found = [];
 	const processes = [];
 	let release;
 	for (const step of stepsOf(line, sources.files, variables)) {
-		const found = process === void 0 ? serversOf(step, why, sources) : void 0;
-		if (found !== void 0) {
-			const settings = settingsFor(step.env.DJANGO_SETTINGS_MODULE ?? variables?.DJANGO_SETTINGS_MODULE, step, sources);
-			servers.push(...found.map((each) => ({
+		const serving = process === void 0 ? serversOf(step, why, sources) : void 0;
+		if (serving !== void 0) {
+			const settings = settingsFor$1(step.env.DJANGO_SETTINGS_MODULE ?? variables?.DJANGO_SETTINGS_MODULE, step, sources);
+			const servers = serving.map((each) => ({
 				...each,
 				...settings && { env: {
 					...each.env,
 					...settings
 				} }
-			})));
+			}));
+			found.push({
+				unit: step.unit,
+				servers
+			});
 			continue;
 		}
 		const preparation = preparationOf(step);
@@ -37371,18 +37620,25 @@ function findingsOf({ line, why, variables, process }, sources) {
 			why
 		};
 		else if (!harmless.has(step.program) && serverOf(step, sources.files)?.app === void 0) {
-			const background = processOf(asModule(step, sources), why, process);
+			const background = processOf(asModule$1(step, sources), why, process);
 			if (background !== void 0) processes.push(background);
 		}
 	}
 	return {
-		servers,
+		servers: mainUnits(found).flatMap((each) => each.servers),
 		processes,
 		...release !== void 0 && { release }
 	};
 }
+const usualUnits = /^(?:web|www|app|server|site|api|http|backend|django|flask|wsgi|asgi|gunicorn|uwsgi|uvicorn)$/i;
+/** Of several programs that serve, such as `web` and `websocket`, the one with the name of the site's own. */
+function mainUnits(found) {
+	const serving = found.filter(({ servers }) => servers.length > 0);
+	const usual = serving.filter(({ unit }) => unit !== void 0 && usualUnits.test(unit));
+	return usual.length === 1 && serving.every(({ unit }) => unit !== void 0) ? usual : found;
+}
 /** The settings that the server's own environment names, unless they are for developing. */
-function settingsFor(module, { folder }, { modules }) {
+function settingsFor$1(module, { folder }, { modules }) {
 	if (module === void 0 || forDeveloping.test(module) || modules.locate(module, [folder]) === void 0) return void 0;
 	return { DJANGO_SETTINGS_MODULE: module };
 }
@@ -37391,20 +37647,16 @@ const forDeveloping = /(?:^|[._])(?:dev|develop|development|local|test|tests|tes
 /** What a command serves; undefined if it serves nothing. */
 function serversOf(step, why, sources) {
 	const found = serverOf(step, sources.files);
-	if (found !== void 0) return candidatesOf(found, step, why, sources);
+	const candidates = found && candidatesOf(found, step, why, sources);
+	if (candidates !== void 0 && (candidates.length > 0 || step.program !== "python")) return candidates;
 	const own = ofOwnProgram(step, why, sources);
-	return own.length === 0 ? void 0 : own;
+	return own.length === 0 ? candidates : own;
 }
 const harmless = new Set("echo set sleep mkdir ls cat test [ chmod chown rm wait exit source . pip make npm npx yarn pnpm node tailwindcss webpack docker redis-server postgres mailhog mailpit nginx".split(" "));
 /** The candidates for a command: none if what it names is not in the project. */
 function candidatesOf(found, step, why, sources) {
 	if (found.script !== void 0) return ofScript(found, found.script, step, why, sources);
-	if (found.kind === "command") return [{
-		kind: "command",
-		command: found.command ?? "",
-		...bound(found),
-		why: [why]
-	}];
+	if (found.kind === "command") return ofCommand$1(found, why, sources);
 	const settings = found.settings && inProject(found.settings, {
 		files: sources.files,
 		folder: ""
@@ -37413,7 +37665,19 @@ function candidatesOf(found, step, why, sources) {
 	const app = found.app ?? (found.kind === "gunicorn" ? gunicornApp(sources.files, settings || "gunicorn.conf.py") : void 0);
 	return app === void 0 ? [] : ofNamed(app, settings, found, why, sources);
 }
-const bound = ({ bind }) => bind === void 0 ? {} : { bind };
+/** A line that is kept as it is: of an application that it names only the place counts. */
+function ofCommand$1({ app, command = "", bind, paths }, why, { modules }) {
+	const located = app === void 0 ? void 0 : modules.locate(app.split(":", 1)[0] ?? "", paths);
+	if (app !== void 0 && located === void 0) return [];
+	const env = located === void 0 || located.path === "" ? {} : { env: { PYTHONPATH: located.path } };
+	return [{
+		kind: "command",
+		command,
+		...bind !== void 0 && { bind },
+		...env,
+		why: [why]
+	}];
+}
 /** The application that a command names, as it can be started. */
 function ofNamed(given, settings, found, why, sources) {
 	const { paths, developing, settings: _settings, script: _script, ...server } = found;
@@ -37431,14 +37695,22 @@ function ofNamed(given, settings, found, why, sources) {
 		...caution !== void 0 && { caution }
 	};
 	const speaks = appearance(app, located.file, sources);
-	const other = speaks === "asgi" && (server.kind === "gunicorn" || server.kind === "uwsgi");
-	if (developing || other) return served(speaks, parts, why, sources);
+	const other = (speaks === "asgi" || speaks === "aiohttp") && (server.kind === "gunicorn" || server.kind === "uwsgi");
+	if (developing || other) return served(speaks, other ? withoutGunicorns(parts) : parts, why, sources);
 	return [{
 		...server,
 		...parts,
 		...own,
 		why: [why]
 	}];
+}
+/** Another server reads none of its options. */
+function withoutGunicorns({ env = {}, ...parts }) {
+	const { GUNICORN_CMD_ARGS: _, ...rest } = env;
+	return {
+		...parts,
+		...Object.keys(rest).length > 0 && { env: rest }
+	};
 }
 /** An application that a package of the requirements brings, such as `shop_server.wsgi:application`. */
 function ofPackage(app, found, why, { clues: { names, where } }) {
@@ -37470,7 +37742,7 @@ function asItIs(app, file, { modules }) {
 	})];
 }
 function appearance(app, file, { modules }) {
-	const name = (app.split(":")[1] ?? "").replace(/\(.*$/, "");
+	const name = (app.split(":")[1] ?? "").split("(", 1).join("");
 	return modules.meaning(file, name)?.framework.speaks ?? (/(?:^|\/)asgi(?:\.py|\/)/.test(file) ? "asgi" : "wsgi");
 }
 function served(speaks, parts, why, { clues }) {
@@ -37526,7 +37798,7 @@ function ofScript(found, script, step, why, sources) {
 	const application = applicationOf(modules, files, file);
 	if (application === void 0) return step.program === "python" ? ofListener(file, step, why, sources) : [];
 	if (name === void 0) return ofApplication(application, sources, why);
-	const plain = name.replace(/\(.*$/, "");
+	const plain = name.split("(", 1).join("");
 	const module = application.app.slice(0, application.app.indexOf(":"));
 	const meaning = modules.meaning(file, plain);
 	const [app, caution] = asItIs(`${module}:${name}`, file, sources);
@@ -37554,7 +37826,7 @@ function ofListener(file, { args }, why, { modules, bind }) {
 	}];
 	const found = listens(file, withSettings$1(module, modules), "port");
 	if (found === void 0) return [{
-		...unheard(file),
+		...unheard$1(file),
 		why: [why]
 	}];
 	return [{
@@ -37573,7 +37845,7 @@ function withSettings$1(module, modules) {
 	};
 }
 /** A script whose port is fixed: two instances cannot have it. */
-function unheard(file) {
+function unheard$1(file) {
 	return {
 		kind: "command",
 		command: `env PORT={port} python ${file}`,
@@ -37656,6 +37928,72 @@ function rq({ modules, files, clues }, others) {
 	const queues = Object.entries(modules.scan.modules).flatMap(([file, { imports }]) => Object.values(imports).includes("rq.Queue") ? [...(files.read(file) ?? "").matchAll(/\bQueue\(\s*(?:name=)?["']([\w.-]+)["']/g)].map(([, name = ""]) => name) : []);
 	return queues.length === 0 ? [] : [[`rq worker ${[...new Set(queues)].join(" ")}`, "the queues in the code"]];
 }
+// shared/detect/completed.ts
+const adds = /^([ \t]*)(\w+)\.(?:register_blueprint|include_router|add_url_rule|add_routes|mount)\(/;
+/** The candidates of an application, as far as it is whole where it is made. */
+function ofWhole(application, sources) {
+	const by = completionOf(application, sources);
+	if (by === void 0) return ofApplication(application, sources);
+	const { file, line } = by;
+	const name = by.name ?? factoryIn(file, sources);
+	if (name !== void 0) {
+		const module = sources.modules.module(file)?.module ?? "";
+		return ofApplication({
+			...application,
+			app: `${module}:${name}`,
+			file,
+			line
+		}, sources, `${file} completes it`);
+	}
+	const scripts = scriptsThrough(file, sources);
+	if (scripts.length > 0) return scripts;
+	const caution = `${file}:${line} adds to it what a server that imports it alone would miss: make the whole application in one place, or start the project's own program with --kind command`;
+	return ofApplication(application, sources).map((each) => ({
+		caution,
+		...each
+	}));
+}
+/** A function there that makes and returns the whole. */
+function factoryIn(file, { modules }) {
+	const made = modules.module(file)?.functions.find(({ name, required }) => {
+		return required.length === 0 && !name.startsWith("_") && !notLive$1.test(name) && modules.meaning(file, name)?.factory !== void 0;
+	});
+	return made && `${made.name}()`;
+}
+const notLive$1 = /test|dev|debug|mock|fake|local|seed|migrat|shell/i;
+/** Another file that gets the application, or has it made, and adds to it; files of tests and of tools do not count. */
+function completionOf({ file, app }, sources) {
+	const { modules, files } = sources;
+	const own = modules.module(file);
+	if (own === void 0) return void 0;
+	const name = app.slice(app.indexOf(":") + 1).replace(/\(.*$/, "");
+	const made = new Set([name, ...own.functions.map((each) => each.name)].map((each) => `${own.module}.${each}`));
+	const found = Object.entries(modules.scan.modules).flatMap(([other, { imports }]) => {
+		const locals = Object.entries(imports).flatMap(([local, from]) => made.has(from) ? [local] : []);
+		return other !== file && locals.length > 0 && !notLive$1.test(other) ? addition(other, files.read(other) ?? "", locals) ?? [] : [];
+	});
+	if (found.length === 0) return void 0;
+	const inside = reachedFrom(file, sources, true);
+	return found.find((each) => !inside.includes(each.file));
+}
+function addition(file, text, locals) {
+	const known = new Set(locals);
+	for (const [index, line] of text.split(/\r?\n/).entries()) {
+		const [, assigned = "", call = ""] = /^[ \t]*(\w+)[ \t]*=[ \t]*(\w+)\(/.exec(line) ?? [];
+		if (known.has(call) && call !== assigned) known.add(assigned);
+		const [, indent, name = ""] = adds.exec(line) ?? [];
+		if (!known.has(name) || name === "") continue;
+		const place = {
+			file,
+			line: index + 1
+		};
+		if (indent === "") return {
+			...place,
+			name
+		};
+		if (!locals.includes(name)) return place;
+	}
+}
 // shared/detect/dependencies.ts
 /**
 * The names of all packages that a project says it needs, wherever it says so, normalised; undefined if it says so nowhere.
@@ -37684,8 +38022,8 @@ function named$3(texts) {
 function namedIn(file, files) {
 	const text = files.read(file) ?? "";
 	if (file.endsWith(".toml") || file === "Pipfile") return ofToml(text);
-	if (/\.ya?ml$/.test(file)) return [...text.matchAll(/^\s*-\s*([A-Za-z][\w.-]*)/gm)].map(([, name = ""]) => name);
-	if (/^setup\.(?:py|cfg)$/.test(file)) return [...text.matchAll(/[A-Za-z][\w.-]*(?:\[[\w,]+\])?(?=\s*[<>=~!"',;\n[])/g)].map(([name]) => name);
+	if (/\.ya?ml$/.test(file)) return [...text.matchAll(/^[ \t]*-[ \t]*([A-Za-z][\w.-]*)/gm)].map(([, name = ""]) => name);
+	if (/^setup\.(?:py|cfg)$/.test(file)) return [...text.matchAll(/(?<![\w.-])[A-Za-z][\w.-]*(?:\[[\w,]+\])?(?=\s*[<>=~!"',;\n[])/g)].map(([name]) => name);
 	const lines = [...decoded$1(text).matchAll(/^[ \t]*[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?/gm)].map(([name]) => name);
 	return [...requirementNames(files, file) ?? [], ...lines];
 }
@@ -37829,41 +38167,28 @@ function variablesIn(value, name, depth = 0) {
 }
 // shared/detect/django.ts
 const variable$1 = "environ.DJANGO_SETTINGS_MODULE";
-/** @returns undefined if there is no manage.py of Django's: other frameworks use the name too */
-function djangoOf({ files, modules }) {
+/**
+* @param served whose file says which settings count, if both are there
+* @returns undefined if there is no manage.py of Django's: other frameworks use the name too
+*/
+function djangoOf({ files, modules }, served = "wsgi") {
 	const manage = manageFile(files);
 	if (manage === void 0) return void 0;
 	const path = manage.includes("/") ? manage.slice(0, manage.lastIndexOf("/")) : "";
 	const own = modules.module(manage)?.strings[variable$1] ?? settingsIn(files.read(manage) ?? "");
-	const packages = [own?.split(".")[0], ...packagesBelow(files, path)].filter((name) => name !== void 0);
-	const gateway = (kind) => gatewayOf(kind, {
+	const look = {
 		own,
-		packages,
+		packages: [own?.split(".")[0], ...packagesBelow(files, path)].filter((name) => name !== void 0),
 		path,
 		files,
 		modules
-	});
-	const [wsgi, asgi] = [gateway("wsgi"), gateway("asgi")];
-	const from = [wsgi?.file, asgi?.file].find((file) => file !== void 0 && settingsOf(file, modules, files) !== void 0);
-	const settings = from === void 0 ? own : settingsOf(from, modules, files);
-	const production = settings === void 0 ? void 0 : productionOf(settings, path, modules);
-	const unnamed = settings === void 0 ? unnamedSettings(path, packages, modules) : void 0;
-	const live = platformSettings(files).find(({ module }) => isLive(module, path, modules));
-	const module = live?.module ?? production ?? settings ?? unnamed;
-	const unused = unusedSettings(module, path, {
-		files,
-		modules
-	});
+	};
+	const [wsgi, asgi] = [gatewayOf("wsgi", look), gatewayOf("asgi", look)];
+	const settings = settingsFor([...(served === "wsgi" ? [wsgi, asgi] : [asgi, wsgi]).flatMap((each) => each?.file ?? []), manage], look);
 	return {
 		manage,
 		path,
-		...module !== void 0 && { settings: {
-			module,
-			from: live?.file ?? from ?? manage,
-			...live === void 0 && unnamed !== void 0 && { unnamed: true },
-			...live === void 0 && production !== void 0 && settings !== void 0 && { developing: settings },
-			...unused
-		} },
+		...settings && { settings },
 		...wsgi && { wsgi },
 		...asgi && { asgi: {
 			...asgi,
@@ -37871,10 +38196,35 @@ function djangoOf({ files, modules }) {
 		} }
 	};
 }
+/** @param places the files that may name them, the most trusted first, and manage.py last */
+function settingsFor(places, { own, packages, path, files, modules }) {
+	const from = places.slice(0, -1).find((file) => settingsOf(file, modules, files) !== void 0);
+	const settings = from === void 0 ? own : settingsOf(from, modules, files);
+	const production = settings === void 0 ? void 0 : productionOf(settings, path, modules);
+	const unnamed = settings === void 0 ? unnamedSettings(path, packages, modules) : void 0;
+	const live = platformSettings(files).find(({ module }) => isLive(module, path, modules));
+	const module = live?.module ?? production ?? settings ?? unnamed;
+	if (module === void 0) return void 0;
+	const configuration = configurationOf(module, path, places, {
+		files,
+		modules
+	});
+	return {
+		module,
+		from: live?.file ?? from ?? places.at(-1) ?? "",
+		...live === void 0 && unnamed !== void 0 && { unnamed: true },
+		...live === void 0 && production !== void 0 && settings !== void 0 && { developing: settings },
+		...configuration && { configuration },
+		...unusedSettings(module, path, {
+			files,
+			modules
+		})
+	};
+}
 /** The settings of production next to those that are for developing, which a site must not have. */
 function productionOf(settings, path, modules) {
 	const [, base, name = ""] = /^(.*\.)?(\w+)$/.exec(settings) ?? [];
-	if (!/^(?:settings_)?(?:dev|develop|development|local)$/.test(name)) return void 0;
+	if (!/^(?:settings_)?(?:dev|develop|development|local)(?:_\w+)?$/.test(name)) return void 0;
 	const start = name.startsWith("settings_") ? "settings_" : "";
 	return [
 		"production",
@@ -37913,7 +38263,11 @@ function hasApps(modules, file) {
 	return found !== void 0 && ("ROOT_URLCONF" in found.strings || found.star.length > 0);
 }
 function manageFile(files) {
-	return ["manage.py", ...(files.paths?.() ?? []).filter((path) => /^(?:[^/]+\/){1,2}manage\.py$/.test(path))].find((path) => /django/i.test(files.read(path) ?? "") && !/flask/i.test(files.read(path) ?? ""));
+	return ["manage.py", ...(files.paths?.() ?? []).filter((path) => /^(?:[^/]+\/){1,2}manage\.py$/.test(path))].find((path) => /django|execute_from_command_line/i.test(codeOf$1(files.read(path) ?? "")) && !/flask/i.test(files.read(path) ?? ""));
+}
+/** Without comments and texts of several lines: what only compares itself with Django is not Django's. */
+function codeOf$1(text) {
+	return text.replace(/("{3}|'{3})[\s\S]*?\1/g, "").replace(/^[ \t]*#.*$/gm, "");
 }
 /** What an application's own file says of the settings. */
 function settingsOfApp(app, path, { modules, files }) {
@@ -37993,6 +38347,20 @@ function djangoCandidates(django, { clues }) {
 		]
 	}));
 }
+// shared/detect/sources/above.ts
+/** Files of these names in the repository's folders above, such as `../Dockerfile`. */
+function filesAbove(names, files) {
+	return foldersAbove(files).slice(0, 3).flatMap((folder) => names.map((name) => `${folder}${name}`)).filter((path) => files.exists(path));
+}
+/** Whether a folder that a file above names, such as `backend` in `../compose.yml`, is the project. Others are other projects. */
+function isProject(file, named, files) {
+	const above = /^(?:\.\.\/)+/.exec(file)?.[0];
+	if (above === void 0) return true;
+	const folder = posix.normalize(named).replace(/\/$/, "");
+	if (folder.startsWith(".") || folder.split("/").length !== above.length / 3) return false;
+	const some = (files.paths?.() ?? []).slice(0, 3);
+	return some.length > 0 && some.every((path) => files.read(`${above}${folder}/${path}`) === files.read(path));
+}
 // shared/detect/sources/compose.ts
 const largest$6 = 2e5;
 /** The compose files: those of production come first, those for developing and testing last. */
@@ -38000,7 +38368,7 @@ function composeFiles(sources) {
 	const isCompose = (path) => usualNames.test(path) || /^[^/]+\.ya?ml$/.test(path) && hasServices(sources, path);
 	const found = (sources.files.paths?.() ?? []).filter(isCompose);
 	const weight = (path) => path.split("/").length * 4 + (/prod/i.test(path) ? 0 : /dev|test|local|override|debug/i.test(path) ? 2 : 1);
-	return [...found.toSorted((a, b) => weight(a) - weight(b)).slice(0, 6), ...aboveFiles(sources)];
+	return [...found.toSorted((a, b) => weight(a) - weight(b)).slice(0, 6), ...filesAbove(usual, sources.files)];
 }
 const usualNames = /(?:^|\/)(?:(?:docker-)?compose(?:[._-][\w.-]+)?\.ya?ml|(?:production|prod|local|stack)\.yml)$|(?:^|\/)(?:docker[_-])?compose\/[\w.-]+\.ya?ml$/;
 /** A file of another name, such as that of the project, is one if it lists services that are built or have an image. */
@@ -38017,24 +38385,11 @@ const usual = [
 	kind,
 	end
 ].filter((part) => part !== "").join("."))));
-/** Those of the repository's folders above: their services are built from this one. */
-function aboveFiles({ files }) {
-	return foldersAbove(files).slice(0, 3).flatMap((folder) => usual.map((name) => `${folder}${name}`)).filter((path) => files.exists(path));
-}
-/** Whether a service of a compose file in a folder above is built from the project. Other services are other projects. */
-function isOurs(file, context, { files }) {
-	const above = /^(?:\.\.\/)+/.exec(file)?.[0];
-	if (above === void 0) return true;
-	const folder = posix.normalize(context ?? "").replace(/\/$/, "");
-	if (folder.startsWith(".") || folder.split("/").length !== above.length / 3) return false;
-	const some = (files.paths?.() ?? []).slice(0, 3);
-	return some.length > 0 && some.every((path) => files.read(`${above}${folder}/${path}`) === files.read(path));
-}
 /** What the services run. A service without a command runs its image's, which the Dockerfile shows. */
 function fromCompose(sources) {
 	const all = composeFiles(sources).map((file) => {
 		const text = sources.files.read(file) ?? "";
-		return text.length > largest$6 ? [] : servicesOf(text).filter(({ context }) => isOurs(file, context, sources)).map((each) => ofService(file, each, sources));
+		return text.length > largest$6 ? [] : servicesOf(text).filter(({ context = "" }) => isProject(file, context, sources.files)).map((each) => ofService(file, each, sources));
 	});
 	return all.find((file) => file.some(({ servers }) => servers.length > 0)) ?? all.find((file) => file.some(({ processes }) => processes.length > 0)) ?? [];
 }
@@ -43649,7 +44004,17 @@ function dockerfiles({ files }) {
 		return !/dev|test|local|debug|lint|docs|nginx|frontend|node|celery|worker|postgres/i.test(path.replace(/^deploy(?:ment)?\//, ""));
 	});
 	const weight = (path) => (/prod/i.test(path) ? 0 : 1) + path.split("/").length * 2;
-	return found.toSorted((a, b) => weight(a) - weight(b)).slice(0, 8);
+	return [...found.toSorted((a, b) => weight(a) - weight(b)).slice(0, 8), ...filesAbove([
+		"Dockerfile",
+		"Dockerfile.prod",
+		"Containerfile"
+	], files).filter((file) => copies(file, files))];
+}
+/** Whether the image of a file above has the project in it: its folder, or something of it, is copied. */
+function copies(file, files) {
+	const depth = (/^(?:\.\.\/)+/.exec(file)?.[0].length ?? 0) / 3;
+	const folders = [...(files.read(file) ?? "").matchAll(/^[ \t]*(?:COPY|ADD)[ \t]+(?!.*--from=)([^\n\\]+)/gim)].flatMap(([, words = ""]) => words.replace(/[[\]",]/g, " ").trim().split(/\s+/).slice(0, -1)).map((path) => posix.normalize(path).split("/").slice(0, depth).join("/"));
+	return [...new Set(folders)].some((folder) => isProject(file, folder, files));
 }
 /** What the last stage of the first Dockerfile that serves runs. */
 function fromDockerfiles(sources) {
@@ -43683,10 +44048,15 @@ function lastCommand(text) {
 	const parts = [entry, command].flatMap((each) => each === void 0 ? [] : [wordsOf(each)]);
 	const words = parts.every((each) => Array.isArray(each));
 	return {
-		line: entry !== void 0 && !Array.isArray(wordsOf(entry)) ? wordsOf(entry) : words ? parts.flat() : joinedShell(parts),
+		line: ofVolumes(entry !== void 0 && !Array.isArray(wordsOf(entry)) ? wordsOf(entry) : words ? parts.flat() : joinedShell(parts), text),
 		at: (command ?? found).getRange().start.line + 1,
 		variables
 	};
+}
+/** What an image keeps in a volume of its own is kept beside the releases here. */
+function ofVolumes(line, text) {
+	const places = [...text.matchAll(/^VOLUME[ \t]+(.+)$/gm)].flatMap(([, words = ""]) => words.match(/\/[\w./-]+/g) ?? []);
+	return Array.isArray(line) ? line.map((word) => places.includes(word) ? "{shared}" : word) : line;
 }
 function joinedShell(parts) {
 	return parts.map((each) => Array.isArray(each) ? each.join(" ") : each).join(" ");
@@ -43716,13 +44086,21 @@ function fromProcfile(sources) {
 	].find((name) => files.read(name) !== void 0);
 	if (file === void 0) return [];
 	return (files.read(file) ?? "").split(/\r?\n/).flatMap((line, index) => {
-		const [, name = "", command = ""] = /^([A-Za-z0-9_-]+):\s*(.+?)\s*$/.exec(line) ?? [];
-		if (name === "") return [];
+		const [, name = "", rest = ""] = /^([A-Za-z0-9_-]+):(.*)$/s.exec(line) ?? [];
+		const command = rest.trim();
+		if (command === "") return [];
 		const why = at$2(file, index + 1);
 		if (name === "web") return [findingsOf({
 			line: command,
 			why
 		}, sources)];
+		if (helpers.test(name)) return [{
+			...none$1,
+			processes: findingsOf({
+				line: command,
+				why
+			}, sources).processes
+		}];
 		if (name === "release") return [{
 			...none$1,
 			release: {
@@ -43737,10 +44115,12 @@ function fromProcfile(sources) {
 		}, sources)];
 	});
 }
+/** What only a developer has next to the server: it builds or shows something. */
+const helpers = /^(?:assets?|docs?|css|s[ac]ss|less|js|node|webpack|vite|esbuild|tailwind|rollup|frontend|client|storybook|ngrok|tunnel|mail(?:hog|pit|catcher)|redis|postgres|postgresql|db|tests?)$/i;
 /** Several commands at once need a shell, and cutover gives them none: here it is asked for by name. */
 function releaseOf(line, sources) {
 	const [only, ...others] = stepsOf(line, sources.files);
-	const own = only === void 0 ? void 0 : asModule(only, sources);
+	const own = only === void 0 ? void 0 : asModule$1(only, sources);
 	const isOwn = own !== void 0 && own !== only && Object.keys(own.env).length === 0;
 	const simple = own === void 0 ? void 0 : isOwn ? joined([own.program, ...own.args]) : preparationOf(own);
 	return others.length === 0 && simple !== void 0 ? simple : /[;&|$<>`]/.test(line) ? [
@@ -43882,40 +44262,157 @@ function fromReadme(sources) {
 // shared/detect/sources/units.ts
 const most$1 = 12;
 const largest$2 = 1e5;
-/** Programs of supervisor's files in the project. */
+/** Programs of supervisor's files in the project: those for developing count only where there are no others. */
 function fromSupervisor(sources) {
-	return programsOf(sources, /(?:^|\/)(?:[\w.-]*supervisor[\w.-]*\.(?:conf|ini)|supervisor[\w-]*\/[\w.-]+\.(?:conf|ini))$|(?:^|\/)(?:conf|deploy|etc|config)\/[\w.-]+\.conf$/i, /^program:(.+)$/, "command", ["environment"]);
+	const all = filesLike(/(?:^|\/)(?:[\w.-]*supervisor[\w.-]*\.(?:conf|ini)|supervisor[\w-]*\/[\w.-]+\.(?:conf|ini))$|(?:^|\/)(?:conf|deploy|etc|config)\/[\w.-]+\.conf$/i, sources).map((file) => ({
+		file,
+		found: ofSupervisor(file, sources)
+	}));
+	const live = all.filter(({ file }) => !/dev|test|local|debug/i.test(file));
+	return (live.some(({ found }) => found.some(({ servers }) => servers.length > 0)) ? live : all).flatMap(({ found }) => found);
+}
+function ofSupervisor(file, sources) {
+	const found = supervised$1(sources.files.read(file) ?? "").map(({ name, line, command, values }) => ({
+		unit: name,
+		...findingsOf({
+			line: command,
+			why: at$2(file, line),
+			variables: assignments(values.get("environment") ?? "")
+		}, sources)
+	}));
+	const main = mainUnits(found);
+	return found.flatMap(({ unit: _, ...each }, index) => {
+		if (each.servers.length === 0) return [{
+			...none$1,
+			processes: each.processes
+		}];
+		return main.some((other) => other === found[index]) ? [each] : [];
+	});
 }
 /** Services of systemd's unit files in the project. */
 function fromSystemd(sources) {
-	return programsOf(sources, /\.service$/, /^Service$/, "ExecStart", ["Environment"]);
+	return filesLike(/\.service$/, sources).flatMap((file) => readIni(sources.files.read(file) ?? "").flatMap(({ name, line, values }) => {
+		const written = name === "Service" ? values.get("ExecStart") : void 0;
+		if (written === void 0) return [];
+		const folder = values.get("WorkingDirectory");
+		const command = `${folder === void 0 ? "" : `cd '${folder}' && `}${written.replace(/^[-@:+!]+/, "").replace(/%%/g, "%")}`;
+		const variables = assignments(values.get("Environment") ?? "");
+		const found = findingsOf({
+			line: command,
+			why: at$2(file, line),
+			variables
+		}, sources);
+		return [found.servers.length > 0 ? found : {
+			...none$1,
+			processes: found.processes
+		}];
+	}));
 }
-function programsOf(sources, candidate, section, key, environment) {
-	const { files } = sources;
-	return (files.paths?.() ?? []).filter((path) => candidate.test(path)).slice(0, most$1).flatMap((file) => {
-		const text = files.read(file) ?? "";
-		if (text.length > largest$2 || text.includes("\0")) return [];
-		return readIni(text).flatMap(({ name, line, values }) => {
-			const written = section.test(name) ? values.get(key) : void 0;
-			if (written === void 0) return [];
-			const folder = values.get("directory") ?? values.get("WorkingDirectory");
-			const command = `${folder === void 0 ? "" : `cd '${folder}' && `}${written.replace(/^[-@:+!]+/, "").replace(/%%/g, "%")}`;
-			const variables = Object.fromEntries(environment.flatMap((each) => assignments(values.get(each) ?? "")));
-			const found = findingsOf({
-				line: command,
-				why: at$2(file, line),
-				variables
-			}, sources);
-			return [found.servers.length > 0 ? found : {
-				...none$1,
-				processes: found.processes
-			}];
-		});
+function filesLike(pattern, { files }) {
+	return (files.paths?.() ?? []).filter((path) => pattern.test(path)).slice(0, most$1).filter((path) => {
+		const text = files.read(path) ?? "";
+		return text.length <= largest$2 && !text.includes("\0");
 	});
 }
 /** `A="x",B='y'` and `"A=x" "B=y"`. */
 function assignments(text) {
-	return [...text.matchAll(/"?([A-Za-z_]\w*)=(?:"([^"]*)"|'([^']*)'|([^\s,"]*))/g)].map(([, name = "", a, b, c]) => [name, a ?? b ?? c ?? ""]);
+	const found = [...text.matchAll(/"?([A-Za-z_]\w*)=(?:"([^"]*)"|'([^']*)'|([^\s,"]*))/g)].map(([, name = "", a, b, c]) => [name, a ?? b ?? c ?? ""]);
+	return Object.fromEntries(found);
+}
+// shared/python-version.ts
+/** The version that the project names in one of the usual places, in it or one folder above it in the repository. */
+function namedPython(project) {
+	return first(hereAndAbove(project), (folder) => inFolder(project, folder));
+}
+function hereAndAbove(project) {
+	return ["", ...foldersAbove(project).slice(0, 1)];
+}
+function first(folders, look) {
+	for (const folder of folders) {
+		const found = look(folder);
+		if (found !== void 0) return found;
+	}
+}
+const lines = [
+	[".python-version", /^[ \t]*(?:cpython-|python-?)?(3\.\d{1,2})(?:\.|\s|$)/m],
+	["runtime.txt", /^[ \t]*python-(3\.\d{1,2})(?:\.|\s|$)/m],
+	[".tool-versions", /^[ \t]*python[ \t]+(3\.\d{1,2})(?:\.|\s|$)/m]
+];
+const oldLines = [
+	[".python-version", /^\s*(?:cpython-|python-?)?(2\.\d)(?:\.|\s|$)/m],
+	["runtime.txt", /^\s*python-(2\.\d)(?:\.|\s|$)/m],
+	[".tool-versions", /^\s*python\s+(2\.\d)(?:\.|\s|$)/m],
+	["Pipfile", /^\s*python_(?:full_)?version\s*=\s*["'](2\.\d)/m],
+	["app.yaml", /^runtime:\s*["']?python(2\d)\b/m]
+];
+/** Python 2, which a project names and no host has. */
+function oldPython(project) {
+	for (const [file, pattern] of oldLines) {
+		const version = pattern.exec(project.read(file) ?? "")?.[1];
+		if (version !== void 0) return {
+			version: version.replace(/^2\.?/, "2."),
+			file
+		};
+	}
+}
+function inFolder(project, folder) {
+	for (const [name, pattern] of lines) {
+		const version = pattern.exec(project.read(`${folder}${name}`) ?? "")?.[1];
+		if (version !== void 0) return {
+			version,
+			file: `${folder}${name}`
+		};
+	}
+	const pipfile = project.read(`${folder}Pipfile`);
+	const requires = pipfile === void 0 ? void 0 : requiresOf(pipfile);
+	const version = /^3\.\d{1,2}/.exec(requires ?? "")?.[0];
+	return version === void 0 ? void 0 : {
+		version,
+		file: `${folder}Pipfile`
+	};
+}
+function requiresOf(pipfile) {
+	try {
+		const requires = at$1(parseToml(pipfile, "Pipfile"), "requires");
+		return text(at$1(requires, "python_version")) ?? text(at$1(requires, "python_full_version"));
+	} catch {
+		return;
+	}
+}
+/** The range that pyproject.toml admits (`requires-python`), in its own words; undefined if it names none. */
+function requiredPython(project) {
+	return first(hereAndAbove(project), (folder) => {
+		const file = `${folder}pyproject.toml`;
+		try {
+			const range = readPyproject(project.read(file) ?? "", file).requiresPython;
+			return range === void 0 ? void 0 : {
+				range,
+				file
+			};
+		} catch {
+			return;
+		}
+	});
+}
+/** Whether a range, such as `>=3.12,<4`, admits a version such as 3.11, whatever its patch release is. */
+function admitsPython(range, version) {
+	const minor = Number(version.split(".")[1]);
+	const holds = (one) => {
+		const [, operator = "", wanted = "", patch = ""] = /^(~=|===?|!=|[<>]=?)\s*3(?:\.(\d+)(\.\d+)?)?/.exec(one) ?? [];
+		if (operator === "" || wanted === "") return true;
+		const whole = patch === "";
+		const number = Number(wanted);
+		switch (operator) {
+			case ">=":
+			case "~=": return minor >= number;
+			case ">": return whole ? minor > number : minor >= number;
+			case "<": return whole ? minor < number : minor <= number;
+			case "<=": return minor <= number;
+			case "!=": return !whole || minor !== number;
+			default: return minor === number;
+		}
+	};
+	return alternativesOf(range).some((specifiers) => specifiers.every(holds));
 }
 // shared/detect/unanswered.ts
 /** What was looked for, in a person's words. */
@@ -43930,13 +44427,36 @@ function lookedFor({ names, where }) {
 const most = 3;
 /** Why there is no answer, as far as the project shows it: a framework that no file uses, and files that Python cannot read. */
 function unanswered$1({ clues, files, modules }) {
+	if (!modules.scan.complete && Object.keys(modules.scan.modules).length === 0) return [unheard];
 	const [needed] = requiredFrameworks(clues.names ?? /* @__PURE__ */ new Set());
 	const unread = modules.scan.skipped.filter(([path, reason]) => reason.startsWith("SyntaxError") && web.test(files.read(path) ?? "")).slice(0, most).map(([path, reason]) => at$2(path, Number(/line (\d+)/.exec(reason)?.[1] ?? 1)));
 	const broken = unread.length === 0 ? [] : [`Python 3 cannot read ${unread.join(", ")}: is it Python 2?`];
+	const old = oldPythonTold(files);
+	if (old !== void 0) return [old, ...broken];
 	if (needed === void 0) return broken;
 	return [`It needs ${needed.name} (${clues.where}), but none of its Python files makes an application of it that a server could start.`, ...broken];
 }
-const web = /^\s*(?:import|from)\s+(?:tornado|flask|django|bottle|cherrypy|web|webapp2|pyramid|falcon|aiohttp|fastapi|starlette)\b/m;
+const unheard = "python3 of this machine read none of its Python files: it is missing, older than 3.8, or took longer than 30 s. Run it again.";
+/** What is said of a project that names Python 2; undefined if it does not. */
+function oldPythonTold(files) {
+	const old = oldPython(files);
+	return old && `${old.file} names Python ${old.version}, and hosts have Python 3 alone: port the project first.`;
+}
+/** What is said of an application whose file Python cannot read; undefined if it can. */
+function unreadTold(app, folder, files) {
+	const place = (app.split(":", 1)[0] ?? "").replaceAll(".", "/");
+	const paths = [
+		"",
+		"src/",
+		...folder === void 0 || folder === "" ? [] : [`${folder}/`]
+	].flatMap((base) => [`${base}${place}.py`, `${base}${place}/__init__.py`]);
+	const { skipped = [] } = files.python?.() ?? {};
+	const [path, reason = ""] = skipped.find(([file, why]) => paths.includes(file) && why.startsWith("SyntaxError")) ?? [];
+	if (path === void 0) return void 0;
+	return `The Python of this machine cannot read ${at$2(path, Number(/line (\d+)/.exec(reason)?.[1] ?? 1))} (${plainReason(reason)}): is it written for Python 2, or for a newer one?`;
+}
+const plainReason = (reason) => reason.replace(/^SyntaxError: /, "").replace(/ ?\(<unknown>.*$/s, "");
+const web = /^[ \t]*(?:import|from)[ \t]+(?:tornado|flask|django|bottle|cherrypy|web|webapp2|pyramid|falcon|aiohttp|fastapi|starlette)\b/m;
 // shared/detect/websockets.ts
 const packages$1 = [
 	"flask-socketio",
@@ -44014,7 +44534,8 @@ function withSettings(django, detection, sources) {
 			from: server.config_file ?? django.manage
 		}
 	};
-	const own = [django.wsgi?.app, django.asgi?.app].includes(server.app) ? void 0 : settingsOfApp(server.app ?? "", django.path, sources);
+	if (server.app !== void 0 && server.app === django.asgi?.app) return djangoOf(sources, "asgi");
+	const own = django.wsgi?.app === server.app ? void 0 : settingsOfApp(server.app ?? "", django.path, sources);
 	return own === void 0 ? django : {
 		...django,
 		settings: own
@@ -44100,7 +44621,7 @@ function ofCommand({ files, modules }, command) {
 function ofGivenApp(app, sources) {
 	const [module = "", name = ""] = app.split(":");
 	const file = sources.modules.locate(module)?.file;
-	const speaks = (file === void 0 ? void 0 : sources.modules.meaning(file, name.replace(/\(.*$/, "")))?.framework.speaks ?? (/asgi/.test(module) ? "asgi" : "wsgi");
+	const speaks = (file === void 0 ? void 0 : sources.modules.meaning(file, name.split("(", 1).join("")))?.framework.speaks ?? (/asgi/.test(module) ? "asgi" : "wsgi");
 	if (speaks === "aiohttp") return [{
 		kind: "aiohttp",
 		app,
@@ -44135,7 +44656,7 @@ function ofPython(sources) {
 	const required = requiredFrameworks(sources.clues.names ?? /* @__PURE__ */ new Set()).map(({ name }) => name);
 	const all = applicationsIn(modules, files);
 	const wanted = all.filter(({ framework }) => required.includes(framework));
-	const found = (wanted.length > 0 ? wanted : all).flatMap((each) => ofApplication(each, sources));
+	const found = (wanted.length > 0 ? wanted : all).flatMap((each) => ofWhole(each, sources));
 	const scripts = Object.entries(modules.scan.modules).filter(([, module]) => isTornado(module)).map(([file]) => file);
 	const usual = scripts.filter((file) => /(?:^|\/)(?:app|main|server|run|web)\.py$/.test(file));
 	const tornado = (usual.length > 0 ? usual : scripts).flatMap((file) => scriptCandidates(modules, files, file, bind));
@@ -44219,9 +44740,12 @@ class Reader(ast.NodeVisitor):
     def __init__(self):
         self.values, self.lines, self.depth, self.seen = {}, {}, 0, []
         self.untaken, self.touched, self.conditions = [], [], {}
+        self.classes, self.classes_from, self.foreign = {}, {}, []
 
     def file(self, name):
         path = find(name)
+        if path is None and name and name.split(".")[0] not in ("django", "configurations", "environ"):
+            self.foreign.append(name)
         if path is None or self.depth > 6 or path in self.seen:
             return
         self.seen.append(path)
@@ -44234,12 +44758,10 @@ class Reader(ast.NodeVisitor):
 
     def run(self, body, path, package):
         for node in body:
-            if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
-                base = node.module or ""
-                if node.level:
-                    parts = package.split(".")[: len(package.split(".")) - (node.level - 1)]
-                    base = ".".join([part for part in parts if part] + ([node.module] if node.module else []))
-                self.file(base)
+            if isinstance(node, ast.ImportFrom):
+                self.import_from(node, package)
+            elif isinstance(node, ast.ClassDef):
+                self.classes[node.name] = (node, path, package)
             elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
                 value = self.value(node.value, path)
                 for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
@@ -44255,6 +44777,33 @@ class Reader(ast.NodeVisitor):
                 self.run(node.body, path, package)
             elif isinstance(node, ast.With):
                 self.run(node.body, path, package)
+
+    def import_from(self, node, package):
+        base = node.module or ""
+        if node.level:
+            parts = package.split(".")[: len(package.split(".")) - (node.level - 1)]
+            base = ".".join([part for part in parts if part] + ([node.module] if node.module else []))
+        if any(alias.name == "*" for alias in node.names):
+            self.file(base)
+        else:
+            self.classes_from.update({alias.asname or alias.name: (base, alias.name) for alias in node.names})
+
+    def configure(self, name, depth=0):
+        """The settings of a class, those that it inherits first."""
+        base, own = self.classes_from.get(name, ("", name))
+        if name not in self.classes and base:
+            self.file(base)
+        if own not in self.classes or depth > 8:
+            if base and base.split(".")[0] not in ("django", "configurations"):
+                self.foreign.append(base)
+            return
+        node, path, package = self.classes[own]
+        for parent in reversed(node.bases):
+            self.configure(parent.attr if isinstance(parent, ast.Attribute) else getattr(parent, "id", ""), depth + 1)
+        self.run(node.body, path, package)
+        for inner in node.body:
+            if isinstance(inner, ast.FunctionDef) and inner.name.isupper():
+                self.set(inner.name, UNKNOWN, path, inner.lineno)
 
     def set(self, name, value, path, line):
         self.touched.append(name)
@@ -44359,6 +44908,9 @@ class Reader(ast.NodeVisitor):
             return keywords.get("default", args[1] if len(args) > 1 else args[0] if name == "parse" else UNKNOWN)
         if name in ("list", "tuple", "set", "frozenset", "sorted"):
             return args[0]
+        # A value of django-configurations, with its default.
+        if name.endswith("Value"):
+            return args[0] if args else keywords.get("default", UNKNOWN)
         return UNKNOWN
 
 
@@ -44371,17 +44923,19 @@ def plain(value):
 `;
 /**
 * What `python3 -I` runs to read Django's settings without importing them: it follows `from .base import *`. It gets the
-* settings module, and prints one JSON object; a value that cannot be told is left out.
+* settings module, with a class of it after a colon, and prints one JSON object; a value that cannot be told is left out.
 */
 const settingsProgram = `${readerProgram}
-module = sys.argv[3]
+module, _, configuration = sys.argv[3].partition(":")
 WANTED = ("STATIC_URL", "STATIC_ROOT", "MEDIA_URL", "MEDIA_ROOT", "STATICFILES_STORAGE", "STORAGES", "STATICFILES_DIRS",
-          "INSTALLED_APPS", "DATABASES", "ALLOWED_HOSTS", "DEBUG", "LOGGING", "SECURE_SSL_REDIRECT",
+          "INSTALLED_APPS", "DATABASES", "COMPRESS_OFFLINE", "ALLOWED_HOSTS", "DEBUG", "LOGGING", "SECURE_SSL_REDIRECT",
           "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE")
 
 reader, error = Reader(), None
 try:
     reader.file(module)
+    if configuration:
+        reader.configure(configuration)
 except SyntaxError as found:
     error = str(found)
 reader.otherwise(("STATIC_ROOT", "STATIC_URL", "MEDIA_ROOT", "MEDIA_URL"))
@@ -44389,7 +44943,7 @@ values = {name: plain(reader.values[name]) for name in WANTED if reader.values.g
 named = [name for name in WANTED if name in reader.values]
 json.dump({"values": values, "named": named, "lines": {k: reader.lines[k] for k in WANTED if k in reader.lines},
            "conditions": {k: reader.conditions[k] for k in WANTED if k in reader.conditions},
-           "found": find(module) is not None, "error": error}, sys.stdout)
+           "foreign": sorted(set(reader.foreign))[:5], "found": find(module) is not None, "error": error}, sys.stdout)
 `;
 // shared/detect/django-settings.ts
 const output = object({
@@ -44397,7 +44951,8 @@ const output = object({
 	/** Settings that are given, whether or not their value can be told. */
 	named: array(string()),
 	lines: record(string(), tuple([string(), int()])),
-	conditions: record(string(), int()).optional()
+	conditions: record(string(), int()).optional(),
+	foreign: array(string()).optional()
 });
 const options$1 = {
 	timeout: 3e4,
@@ -44437,7 +44992,7 @@ function parsed$1(printed, directory, folder) {
 }
 /** @param printed what the program printed: `values`, `named`, `lines` */
 function settingsFrom(printed, directory, folder) {
-	const { values, named, lines, conditions = {} } = output.parse(printed);
+	const { values, named, lines, conditions = {}, foreign = [] } = output.parse(printed);
 	const text = (name) => typeof values[name] === "string" ? values[name] : void 0;
 	const root = text("STATIC_ROOT") ?? (named.includes("STATIC_ROOT") && values.STATIC_ROOT !== null ? { unknown: true } : void 0);
 	const usual = named.includes("INSTALLED_APPS") ? ["django.contrib.staticfiles"] : [];
@@ -44456,10 +45011,12 @@ function settingsFrom(printed, directory, folder) {
 		...mediaUrl !== void 0 && mediaUrl !== "" && { mediaUrl },
 		...mediaRoot !== void 0 && mediaRoot !== "" && { mediaRoot },
 		staticfiles: apps.some((app) => /^(?:django\.contrib\.staticfiles|whitenoise)/.test(String(app))),
+		compressed: values.COMPRESS_OFFLINE === true,
 		databases: named.includes("DATABASES") && JSON.stringify(values.DATABASES ?? "unknown") !== "{}",
 		sqlite: sqliteFiles(values.DATABASES),
 		logs: logFiles(values.LOGGING),
 		debug: values.DEBUG === true,
+		foreign,
 		inside: (path) => insideProject(directory, path, folder),
 		where: Object.fromEntries(Object.entries(lines).map(([name, [file, line]]) => [name, `${file}:${line}`])),
 		conditions: Object.fromEntries(Object.entries(conditions).map(([name, line]) => [name, `${lines[name]?.[0] ?? ""}:${line}`]))
@@ -44545,11 +45102,17 @@ const warning$2 = (path, message) => ({
 function projectHints(config, project) {
 	const { django, websockets } = survey(project);
 	return [
+		...pythonHints$1(config, project),
 		...djangoHints(config, project, django),
 		...gunicornHints(config, project),
 		...websocketHints(config, websockets),
 		...beatHints(config)
 	];
+}
+/** Python 2 is told here too: a server may be written down whose application no Python of today reads. */
+function pythonHints$1({ server, env }, project) {
+	const app = server.app === void 0 ? void 0 : unreadTold(server.app, env.PYTHONPATH, project);
+	return [oldPythonTold(project), app].filter((each) => each !== void 0).map((message) => warning$2(app === void 0 ? ["app"] : ["server", "app"], message));
 }
 function djangoHints(config, project, django) {
 	const given = config.env.DJANGO_SETTINGS_MODULE;
@@ -44564,7 +45127,10 @@ function djangoHints(config, project, django) {
 			message: `${given === void 0 ? `${django?.settings?.from} names ${module}` : `is ${module}`}, and the project has no ${file}. Is it left out by .gitignore?`
 		}];
 	}
-	const settings = project.djangoSettings?.(path, module);
+	const configuration = config.env.DJANGO_CONFIGURATION ?? django?.settings?.configuration?.name;
+	const unread = unreadTold(module, path, project);
+	if (unread !== void 0) return [warning$2(["app"], `${unread} What these settings say of static files and databases is not known.`)];
+	const settings = project.djangoSettings?.(path, settingsName(module, configuration));
 	if (settings === void 0) return [];
 	return [
 		...staticHints(config, settings, module),
@@ -44583,7 +45149,7 @@ function isMissing(module, path, project) {
 	const isThere = (name) => bases.some((base) => project.exists(`${base}${name}.py`) || project.exists(`${base}${name}/__init__.py`));
 	return isThere(module.split(".")[0] ?? "") && !isThere(module.replaceAll(".", "/"));
 }
-function staticHints(config, { staticfiles, staticRoot, staticUrl, remote, where, inside }, module) {
+function staticHints(config, { staticfiles, staticRoot, staticUrl, remote, where, inside, foreign }, module) {
 	if (!staticfiles || remote !== void 0) return [];
 	const url = staticUrl === void 0 ? void 0 : folderUrlOf(staticUrl);
 	const root = typeof staticRoot === "string" ? inside(staticRoot) : void 0;
@@ -44594,8 +45160,17 @@ function staticHints(config, { staticfiles, staticRoot, staticUrl, remote, where
 		"url"
 	], `is ${config.static[served]?.url}, and STATIC_URL is ${url} (${where.STATIC_URL})`)];
 	if (config.static.some(({ collect }) => collect !== void 0) || config.static.some((each) => each.url === url)) return [];
+	const byHand = "write below `static` what you collect, with `url`, `collect` and `from`";
+	if (staticRoot === void 0 && foreign.length > 0) {
+		const message = `${module} takes settings from ${foreign.join(", ")}, which is not read here. If STATIC_ROOT is there, no static files are packed and pages have no style: ${byHand}`;
+		return [warning$2(["static"], message)];
+	}
 	if (staticRoot === void 0) return [warning$2(["static"], `${module} has no STATIC_ROOT, so no static files are collected and pages have no style: write \`STATIC_ROOT = BASE_DIR / "staticfiles"\` and run \`cutover init\` again`)];
-	if (typeof staticRoot !== "string" || root !== void 0) return [];
+	if (typeof staticRoot !== "string") {
+		const message = `STATIC_ROOT (${where.STATIC_ROOT}) is computed, and its folder cannot be told from the text, so no static files are packed: ${byHand}`;
+		return [warning$2(["static"], message)];
+	}
+	if (root !== void 0) return [];
 	const message = `STATIC_ROOT is ${staticRoot} (${where.STATIC_ROOT}), outside of the project, so no static files are packed: write \`STATIC_ROOT = BASE_DIR / "staticfiles"\``;
 	return [warning$2(["static"], message)];
 }
@@ -44653,84 +45228,6 @@ function beatHints({ processes, shared }) {
 		], `beat keeps its schedule where it runs, which is read-only: add \`--schedule {shared}/celerybeat-schedule\`, unless the app's settings have a place outside of it`)];
 	});
 }
-// shared/python-version.ts
-/** The version that the project names in one of the usual places, in it or one folder above it in the repository. */
-function namedPython(project) {
-	return first(hereAndAbove(project), (folder) => inFolder(project, folder));
-}
-function hereAndAbove(project) {
-	return ["", ...foldersAbove(project).slice(0, 1)];
-}
-function first(folders, look) {
-	for (const folder of folders) {
-		const found = look(folder);
-		if (found !== void 0) return found;
-	}
-}
-const lines = [
-	[".python-version", /^\s*(?:cpython-|python-?)?(3\.\d{1,2})(?:\.|\s|$)/m],
-	["runtime.txt", /^\s*python-(3\.\d{1,2})(?:\.|\s|$)/m],
-	[".tool-versions", /^\s*python\s+(3\.\d{1,2})(?:\.|\s|$)/m]
-];
-function inFolder(project, folder) {
-	for (const [name, pattern] of lines) {
-		const version = pattern.exec(project.read(`${folder}${name}`) ?? "")?.[1];
-		if (version !== void 0) return {
-			version,
-			file: `${folder}${name}`
-		};
-	}
-	const pipfile = project.read(`${folder}Pipfile`);
-	const requires = pipfile === void 0 ? void 0 : requiresOf(pipfile);
-	const version = /^3\.\d{1,2}/.exec(requires ?? "")?.[0];
-	return version === void 0 ? void 0 : {
-		version,
-		file: `${folder}Pipfile`
-	};
-}
-function requiresOf(pipfile) {
-	try {
-		const requires = at$1(parseToml(pipfile, "Pipfile"), "requires");
-		return text(at$1(requires, "python_version")) ?? text(at$1(requires, "python_full_version"));
-	} catch {
-		return;
-	}
-}
-/** The range that pyproject.toml admits (`requires-python`), in its own words; undefined if it names none. */
-function requiredPython(project) {
-	return first(hereAndAbove(project), (folder) => {
-		const file = `${folder}pyproject.toml`;
-		try {
-			const range = readPyproject(project.read(file) ?? "", file).requiresPython;
-			return range === void 0 ? void 0 : {
-				range,
-				file
-			};
-		} catch {
-			return;
-		}
-	});
-}
-/** Whether a range, such as `>=3.12,<4`, admits a version such as 3.11, whatever its patch release is. */
-function admitsPython(range, version) {
-	const minor = Number(version.split(".")[1]);
-	const holds = (one) => {
-		const [, operator = "", wanted = "", patch = ""] = /^(~=|===?|!=|[<>]=?)\s*3(?:\.(\d+)(\.\d+)?)?/.exec(one) ?? [];
-		if (operator === "" || wanted === "") return true;
-		const whole = patch === "";
-		const number = Number(wanted);
-		switch (operator) {
-			case ">=":
-			case "~=": return minor >= number;
-			case ">": return whole ? minor > number : minor >= number;
-			case "<": return whole ? minor < number : minor <= number;
-			case "<=": return minor <= number;
-			case "!=": return !whole || minor !== number;
-			default: return minor === number;
-		}
-	};
-	return alternativesOf(range).some((specifiers) => specifiers.every(holds));
-}
 // shared/server-app.ts
 /**
 * What of `server.app` the project does not have; undefined if it has it, or may have it. A module that comes from the
@@ -44740,7 +45237,7 @@ function admitsPython(range, version) {
 function missingServerApp({ server, python, env }, project) {
 	const { app } = server;
 	if (app === void 0) return void 0;
-	const [module = "", attribute = ""] = app.replace(/\(.*$/, "").split(":");
+	const [module = "", attribute = ""] = app.split("(", 1).join("").split(":");
 	const stem = module.replaceAll(".", "/");
 	const candidates = [`${stem}.py`, `${stem}/__init__.py`];
 	const file = ["", ...(env.PYTHONPATH ?? "").split(":").filter((path) => path !== "" && !path.startsWith("/"))].flatMap((path) => candidates.toReversed().map((each) => path === "" ? each : `${path.replace(/\/+$/, "")}/${each}`)).find((path) => project.exists(path));
@@ -45235,11 +45732,31 @@ function missing(path, issue) {
 		example: words[0] ?? ""
 	};
 }
+const timetable = "Nothing here runs by a timetable: let a process do it (such as `celery beat`), or a timer of the host with `cutover exec`";
+const certificates = "TLS is on for an address of `site.listen` such as `443 ssl`; the certificate is the host's: `tls` in the app's settings file there";
+const noContainers = "There are no containers: what starts the app is `server`, and its files are the repository's";
+/** Words that people know from other tools, and where cutover has what they mean. */
+const elsewhere$2 = {
+	schedule: timetable,
+	cron: timetable,
+	crontab: timetable,
+	tls: certificates,
+	ssl: certificates,
+	certificate: certificates,
+	ssl_certificate: certificates,
+	image: noContainers,
+	dockerfile: noContainers,
+	build: noContainers,
+	volumes: noContainers
+};
 function unknownKey(path, known) {
+	const allowed = known.length === 0 ? "" : `; allowed here: ${known.join(", ")}`;
+	const name = String(path.at(-1));
+	const said = known.includes(name) ? void 0 : elsewhere$2[name];
 	return {
 		path,
 		kind: "key",
-		message: `unknown key${known.length === 0 ? "" : `; allowed here: ${known.join(", ")}`}${nearest(String(path.at(-1)), known)}`
+		message: `unknown key${allowed}${said === void 0 ? nearest(name, known) : `. ${said}`}`
 	};
 }
 /** Empty if nothing is near enough to be a typing error. */
@@ -45269,6 +45786,18 @@ function knownKeys(schema, path) {
 	for (const part of path) nodes = nodes.flatMap((node) => opened(child(node, part)));
 	return [...new Set(nodes.flatMap((node) => Object.keys(node.properties ?? {})))];
 }
+/** The name of every key that a schema knows, at any depth. */
+function allKeys(schema) {
+	const below = (node) => opened(node).flatMap(({ properties = {}, items, additionalProperties: others }) => [...Object.keys(properties), ...[
+		...Object.values(properties),
+		items,
+		typeof others === "object" ? others : void 0
+	].flatMap((each) => each === void 0 ? [] : below(each))]);
+	return below(toJSONSchema(schema, {
+		io: "input",
+		unrepresentable: "any"
+	}));
+}
 function child(node, part) {
 	if (typeof part === "number") return node.items;
 	const { properties, additionalProperties: others } = node;
@@ -45281,6 +45810,11 @@ function opened(node) {
 // shared/yaml-file.ts
 /** The same without an error. Faults come in the order of the file. */
 function readYaml(text, schema, complete = (value) => value) {
+	const wide = encodingFault(text);
+	if (wide !== void 0) return {
+		kind: "not yaml",
+		faults: [wide]
+	};
 	const counter = new import_dist.LineCounter();
 	const document = (0, import_dist.parseDocument)(text, {
 		lineCounter: counter,
@@ -45289,7 +45823,15 @@ function readYaml(text, schema, complete = (value) => value) {
 	});
 	if (document.errors.length > 0) return {
 		kind: "not yaml",
-		faults: conflicts(text) ?? inOrder(syntaxFaults(text, document, counter))
+		faults: conflicts(text) ?? inOrder(syntaxFaults(text, document, counter, schema))
+	};
+	if (document.contents === null && schema.safeParse({}).success === false) return {
+		kind: "invalid",
+		faults: [{
+			line: 1,
+			column: 1,
+			message: "the file is empty; `cutover init` writes one"
+		}]
 	};
 	let input;
 	try {
@@ -45323,25 +45865,40 @@ function readYaml(text, schema, complete = (value) => value) {
 		})), ...lost])
 	};
 }
+/** What Windows' older PowerShell writes. Read as UTF-8 it would be a text of odd characters, which is YAML. */
+function encodingFault(text) {
+	if (!/^(?:\ufffd\ufffd|[\s\S]\0)/.test(text)) return void 0;
+	return {
+		line: 1,
+		column: 1,
+		message: "the file is UTF-16, most often of PowerShell's `>`; save it as UTF-8"
+	};
+}
 /** In words for somebody who does not know the terms of YAML. */
-function syntaxFaults(text, { errors }, counter) {
+function syntaxFaults(text, { errors }, counter, schema) {
 	const tabs = errors.filter(({ code }) => code === "TAB_AS_INDENT");
 	return (tabs.length > 0 ? tabs : errors).map(({ code, pos, message }) => {
 		const rest = text.slice(pos[0]).split("\n", 1)[0]?.trim() ?? "";
 		return {
 			...position(counter, pos[0]),
-			message: inPlainWords(code, rest) ?? message
+			message: inPlainWords(code, rest, allKeys(schema)) ?? message
 		};
 	});
 }
-/** @param rest of the line, from the place of the fault on */
-function inPlainWords(code, rest) {
+/**
+* @param rest of the line, from the place of the fault on
+* @param keys that may stand anywhere in the file
+*/
+function inPlainWords(code, rest, keys) {
 	switch (code) {
 		case "TAB_AS_INDENT": return "a line begins with a tab; indent it with spaces";
 		case "DUPLICATE_KEY": return `${rest.replace(/\s*:.*$/, "")} stands here a second time; put what belongs to it in one place`;
-		case "BLOCK_AS_IMPLICIT_KEY":
+		case "BLOCK_AS_IMPLICIT_KEY": {
+			const key = /^([a-z_]+): /.exec(rest)?.[1];
+			if (key !== void 0 && keys.includes(key)) return `two keys stand on one line: write ${key} on the next line, indented by two spaces more`;
 			if (/["']/.test(rest)) return "a value with a colon and a space in it must be in quotes";
 			return `a value with a colon and a space in it must be in quotes: "${rest}"`;
+		}
 		default: return;
 	}
 }
@@ -45489,7 +46046,7 @@ root = sys.argv[1]
 # A file without one of these makes no application, and says nothing of one.
 WORDS = [word.encode() for word in (
     "app wsgi asgi erver flask fastapi starlette quart litestar sanic falcon bottle pyramid dash aiohttp tornado cherrypy "
-    "DJANGO_SETTINGS ROOT_URLCONF _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE BaseSettings add_option argparse optparse click typer metadata pkg_resources streamlit").split()] + [b"import *"]
+    "DJANGO_SETTINGS ROOT_URLCONF _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE BaseSettings add_option argparse optparse click typer metadata pkg_resources streamlit PORT").split()] + [b"import *"]
 
 
 # What wraps an application gets it by one of these names.
@@ -45641,7 +46198,13 @@ def unguarded(tree):
 def metadata_of(m, tree):
     found = []
     for node in unguarded(tree):
-        if not isinstance(node, ast.Call) or not node.args:
+        if not isinstance(node, ast.Call):
+            continue
+        groups = [k.value for k in node.keywords if k.arg in ("group", "namespace")]
+        if (m.resolve(dotted(node.func)) or "").endswith("pkg_resources.iter_entry_points"):
+            groups += node.args[:1]
+        found += [{"name": "group:" + g.value, "line": node.lineno} for g in groups if isinstance(g, ast.Constant) and isinstance(g.value, str)]
+        if not node.args:
             continue
         if not (m.resolve(dotted(node.func)) or "").startswith(METADATA):
             continue
@@ -45841,6 +46404,8 @@ class Module:
                 out["environ"] += texts[:1]
                 if last == "setdefault" and len(texts) == 2:
                     out["strings"]["environ." + texts[0]] = texts[1]
+            elif texts and (name == "decouple.config" or dotted(node.func) in ("env", "env.int", "env.str")):
+                out["environ"] += texts[:1]
             elif last in ("run_app", "run", "serve", "run_simple", "listen", "quickstart", "start", "WSGIServer", "make_server",
                           "bind", "serve_forever", "mount", "TCPSite", "create_server"):
                 args = [self.value(arg) for arg in node.args[:3]]
@@ -45873,9 +46438,11 @@ for path in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n
         with open(full, "rb") as file:
             text = file.read()
         main = path.endswith("__main__.py")
-        if not main and not any(word in text for word in WORDS):
+        if not main and not any(word in text for word in WORDS) and not ("/" not in path and b"__main__" in text):
             continue
         out = Module(path, ast.parse(text)).out
+        # A script at the top is how a program of the project's own starts.
+        main = main or ("/" not in path and out["main"])
         names = [*out["imports"].values(), *out["star"]]
         # What only calls other code has no say: neither an application nor a name that leads to one.
         if main or "streamlit" in out["imports"].values() or out["assigned"] or out["runs"] or out["commands"] or out["metadata"] or out["strings"] or out["star"] or out["classes"] or any(
@@ -46620,7 +47187,7 @@ function checkServerApp(config, directory) {
 		case void 0: return;
 		case "module": throw new CutoverError("server_app_not_found", `server.app is ${missing.app}, but the project has neither ${missing.candidates.join(" nor ")}.`, {
 			unchanged: "Nothing was sent.",
-			fix: "Correct server.app in cutover.yml: the module's path from working-directory, with dots, then : and the name of the application in it."
+			fix: /\.py:|\//.test(missing.app) ? `Write the module as Python imports it, without .py: \`app: ${asModule(missing.app)}\`.` : "Correct server.app in cutover.yml: the module's path from working-directory, with dots, then : and the name of the application in it."
 		});
 		case "attribute": {
 			const { app, file, name } = missing;
@@ -46630,6 +47197,11 @@ function checkServerApp(config, directory) {
 			});
 		}
 	}
+}
+/** `shop/wsgi.py:application` as Python names it. */
+function asModule(app) {
+	const [file = "", name = ""] = app.split(":", 2);
+	return `${file.replace(/\.py$/, "").replaceAll("/", ".")}:${name}`;
 }
 /**
 * Asks again when the files to pack are known: `exclude` may have left the module out.
@@ -47190,10 +47762,10 @@ const frameworkHints = [
 		example: "CommandError: Can't find msgfmt. Make sure you have GNU gettext tools 0.15 or newer installed."
 	}
 ];
-// shared/causes/pip-hints.ts
+// shared/causes/pip-index-hints.ts
 const noMatch = /^ERROR: No matching distribution found for /;
-/** Of pip, and of the packages that it builds. */
-const pipHints = [
+/** Of package indexes. To pip one that fails looks like one without the package. */
+const pipIndexHints = [
 	{
 		id: "pip-index-refused",
 		pattern: /Could not fetch URL \S+: (40[13]|407) Client Error: /,
@@ -47213,6 +47785,42 @@ const pipHints = [
 		example: "WARNING: Retrying (Retry(total=0, connect=None, read=None, redirect=None, status=None)) after connection broken by 'NewConnectionError('<pip._vendor.urllib3.connection.HTTPConnection object at 0x7f4cf959ded0>: Failed to establish a new connection: [Errno 111] Connection refused')': /simple/nosuchthing/\nERROR: No matching distribution found for nosuchthing==1.0"
 	},
 	{
+		id: "pip-index-certificate",
+		pattern: /Could not fetch URL (https:\/\/[^/\s]+)\S* There was a problem confirming the ssl certificate/,
+		anywhere: "first",
+		with: noMatch,
+		cause: "pip does not trust the certificate of the package index {1}",
+		fix: "Give pip the authority that signed it: PIP_CERT in `env` of this step, with the path of a PEM file. A certificate that has expired, or is for another name, has to be made again.",
+		example: "Could not fetch URL https://127.0.0.1:45831/simple/acme-pay/: There was a problem confirming the ssl certificate: HTTPSConnectionPool(host='127.0.0.1', port=45831): Max retries exceeded\nERROR: No matching distribution found for acme-pay==1.0"
+	},
+	{
+		id: "pip-index-fails",
+		pattern: /Could not fetch URL (\S+): .*(?:too many (5\d\d) error responses|: (5\d\d) Server Error)/,
+		anywhere: "first",
+		with: noMatch,
+		cause: "The package index fails: it answers {2} at {1}",
+		fix: "Run the job again when the index is well, or name another one by `index-url` of this step.",
+		example: "Could not fetch URL http://127.0.0.1:18777/down/acme-pay/: HTTPConnectionPool(host='127.0.0.1', port=18777): Max retries exceeded with url: /down/acme-pay/ (Caused by ResponseError('too many 503 error responses')) - skipping\nERROR: No matching distribution found for acme-pay==1"
+	},
+	{
+		id: "pip-other-system",
+		pattern: /Skipping link: none of the wheel's tags \(([^)]+)\) are compatible.*?\/([^/\s]+?\.whl)/,
+		anywhere: "first",
+		with: noMatch,
+		cause: "The package exists, and has no wheel for this Python and system: pip saw {2}",
+		fix: "Pin a version that has a wheel for it, set the `python.version` that the wheel is for (cp311 is 3.11), or depend on the source (sdist) so that it is built here.",
+		example: "Skipping link: none of the wheel's tags (cp311-cp311-win_amd64) are compatible (run pip debug --verbose to show compatible tags): file:///srv/dist/delta-1.0-cp311-cp311-win_amd64.whl\nERROR: No matching distribution found for delta==1.0"
+	},
+	{
+		id: "pip-index-lacks",
+		pattern: /Could not fetch URL (\S+): 404 Client Error/,
+		anywhere: "first",
+		with: noMatch,
+		cause: "The package index has no such package: 404 at {1}",
+		fix: "Correct the name of the package, or the index: `index-url` of this step. The address of most indexes ends in /simple; for a package of your own on a second index, `pip-arguments: --extra-index-url URL`.",
+		example: "Could not fetch URL http://127.0.0.1:18777/nothere/acme-pay/: 404 Client Error: Not Found for url: http://127.0.0.1:18777/nothere/acme-pay/ - skipping\nERROR: No matching distribution found for acme-pay==1"
+	},
+	{
 		id: "pip-index-untrusted",
 		pattern: /The repository located at (\S+) is not a trusted or secure host and is being ignored/,
 		anywhere: "first",
@@ -47220,7 +47828,13 @@ const pipHints = [
 		cause: "pip does not ask the package index {1}, because its address begins with http://",
 		fix: "Write https:// in `index-url`, or let pip trust it: `pip-arguments: --trusted-host {1}`.",
 		example: "WARNING: The repository located at pypi.internal.invalid is not a trusted or secure host and is being ignored.\nERROR: No matching distribution found for nosuchthing==1.0"
-	},
+	}
+];
+// shared/causes/pip-hints.ts
+const building = /^\s*error: subprocess-exited-with-error/;
+/** Of pip, and of the packages that it builds. */
+const pipHints = [
+	...pipIndexHints,
 	{
 		id: "pip-version-python",
 		pattern: /Could not find a version that satisfies the requirement (\S+)/,
@@ -47231,18 +47845,68 @@ const pipHints = [
 		example: "ERROR: Ignored the following versions that require a different python version: 2.0 Requires-Python >=3.99; 2.1 Requires-Python >=3.99\nERROR: Could not find a version that satisfies the requirement delta==2.1 (from versions: 1.0)"
 	},
 	{
+		id: "pip-version-range",
+		pattern: /Could not find a version that satisfies the requirement ((?!\S*===?)\S*[<>~!]\S*).*\(from versions: (?!none\))(?:.*, )??((?:[^,]+, ){0,4}[^,]+)\)$/,
+		anywhere: "first",
+		cause: "Of {2}, the last versions that pip sees, none counts for {1}",
+		fix: "Correct the range in the requirements. A version that was withdrawn (yanked) counts only where `==` names it, and one such as 2.0rc1 only where `--pre` allows it.",
+		example: "ERROR: Could not find a version that satisfies the requirement acme-pay>=1 (from versions: 1.0)"
+	},
+	{
 		id: "pip-version",
-		pattern: /Could not find a version that satisfies the requirement (\S+).*\(from versions: (?!none\))(?:.*, )??((?:[^,]+, ){0,4}[^,]+)\)$/,
+		pattern: /Could not find a version that satisfies the requirement (\S+)(?!\S).*\(from versions: (?!none\))(?:[^()]*, )??((?:[^,()]+, ){0,4}[^,()]+)\)$/,
 		anywhere: "first",
 		cause: "There is no {1}: the last versions that pip finds are {2}",
 		fix: "Correct the version of {1} in the requirements. If it exists, it may have no wheel for this Python or system, or lie on another index (`index-url`).",
 		example: "ERROR: Could not find a version that satisfies the requirement Django==4.2.7 (from versions: 3.2.25)"
 	},
 	{
+		id: "pip-needed-by",
+		pattern: /Could not find a version that satisfies the requirement (\S+) \(from ([A-Za-z][\w.-]*)\) \(from versions: none\)/,
+		anywhere: "first",
+		cause: "{2} needs {1}, and pip finds none",
+		fix: "Pin another version of {2}, or add the index that has {1}: `pip-arguments: --extra-index-url URL`.",
+		example: "ERROR: Could not find a version that satisfies the requirement epsilon>=2 (from delta) (from versions: none)"
+	},
+	{
+		id: "pip-build-program",
+		pattern: /^\s*FileNotFoundError: \[Errno 2\] No such file or directory: '([\w.+-]+)'/,
+		anywhere: "first",
+		with: building,
+		cause: "A package is built, and its build needs the program {1}",
+		fix: "Install {1} in a step before this one (cargo is Rust's), or pin a version of the package that has a wheel: the log names it.",
+		example: "      FileNotFoundError: [Errno 2] No such file or directory: 'cargo'\n  error: subprocess-exited-with-error"
+	},
+	{
+		id: "pip-library",
+		pattern: /cannot find -l([\w.+-]+?)(?::|$)/,
+		anywhere: "first",
+		cause: "A package is compiled and needs the library {1}",
+		fix: "Install the -dev package that has lib{1} in a step before this one (`apt-file search lib{1}.so` names it), or pin a version that has a wheel.",
+		example: "/usr/bin/ld: cannot find -lxmlsec1: No such file or directory"
+	},
+	{
+		id: "pip-old-setup",
+		pattern: /error in (\S+) setup command: (.+)/,
+		anywhere: "first",
+		cause: "{1} cannot be built with today's setuptools: {2}",
+		fix: "Upgrade {1}. If there is nothing newer, write an older setuptools into a file, such as `setuptools<58`, and name it: PIP_BUILD_CONSTRAINT or PIP_CONSTRAINT in `env` of this step.",
+		example: "      error in gamma setup command: use_2to3 is invalid."
+	},
+	{
+		id: "pip-python-2",
+		pattern: /Missing parentheses in call to '(print|exec)'/,
+		anywhere: "first",
+		with: building,
+		cause: "A package is written for Python 2: {line}",
+		fix: "The log names it: upgrade it, or take another package in its place.",
+		example: "      SyntaxError: Missing parentheses in call to 'print'. Did you mean print(...)?\n  error: subprocess-exited-with-error"
+	},
+	{
 		id: "pip-build-needs",
 		pattern: /^\s*ModuleNotFoundError: No module named '([\w.]+)'/,
 		anywhere: "first",
-		with: /^\s*error: subprocess-exited-with-error/,
+		with: building,
 		cause: "A package is built, and its build needs {1}: {line}",
 		fix: "pip builds where only the named packages are. Name {1} in the package's pyproject.toml: [build-system] requires = [\"setuptools\", \"{1}\"]. If it is not yours, pin a version that has a wheel.",
 		example: "ModuleNotFoundError: No module named 'numpy'\nerror: subprocess-exited-with-error"
@@ -47259,6 +47923,23 @@ const pipHints = [
 		pattern: /does not appear to be a Python project|Directory '[^']+' is not installable/,
 		fix: "pip can install only a folder with a pyproject.toml or setup.py: add one, or take this line out of the requirements. For the project itself no such line is needed: a release has all of its files.",
 		example: "ERROR: Directory './emptyd' is not installable. Neither 'setup.py' nor 'pyproject.toml' found."
+	},
+	{
+		id: "pip-hash-of",
+		pattern: /^\s*(\S+) from \w+:\/.*:$/,
+		anywhere: "first",
+		with: /THESE PACKAGES DO NOT MATCH THE HASHES/,
+		cause: "{1} is not what its hash in the requirements says",
+		fix: "Make the lock file again, and see which index it came from: another index may have built {1} again. If the same index gave another file, find out why before you take it.",
+		example: "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n    gunicorn==20.1.0 from file:///srv/gunicorn.whl (from -r requirements.txt (line 1)):"
+	},
+	{
+		id: "pip-hash-missing",
+		pattern: /Hashes are required in --require-hashes mode|In --require-hashes mode, all requirements must have their versions pinned/,
+		anywhere: "first",
+		cause: "Some requirements have a hash, so all must have one and an exact version, and some have not",
+		fix: "Make the whole file with hashes, such as by `pip-compile --generate-hashes` or `uv export`, or take the hashes out. The log names those without.",
+		example: "ERROR: Hashes are required in --require-hashes mode, but they are missing from some requirements."
 	},
 	{
 		id: "pip-hash",
@@ -47307,6 +47988,46 @@ const pipHints = [
 		example: "ERROR: Could not open requirements file: [Errno 2] No such file or directory: 'nope.txt'"
 	},
 	{
+		id: "pip-other-computer",
+		pattern: /No such file or directory: '(\/?[A-Za-z]:[\\/][^']*|\/(?:Users|croot|opt\/conda|home\/(?!runner)\w+|private|tmp\/build)\/[^']*)'/,
+		anywhere: "first",
+		with: /^ERROR: (?:Exception:|Could not install packages due to an OSError)/,
+		cause: "The requirements name a file of another computer: {1}",
+		fix: "`pip freeze` wrote that line where the package was installed from a folder: write its name and version in its place (`name==1.0`).",
+		example: "ERROR: Exception:\nFileNotFoundError: [Errno 2] No such file or directory: '/C:/Users/anna/shop'"
+	},
+	{
+		id: "pip-url",
+		pattern: /HTTP error (\d{3}) while getting (\S+)/,
+		anywhere: "first",
+		cause: "A requirement is fetched from {2}, which answers {1}",
+		fix: "Correct that address in the requirements. 401, 403, and often 404 mean that it wants a login: give one in the address from a secret, or use a package index.",
+		example: "ERROR: HTTP error 404 while getting http://127.0.0.1:39095/acme_pay-1.0-py3-none-any.whl"
+	},
+	{
+		id: "pip-damaged-wheel",
+		pattern: /Wheel '([^']+)' located at (\S+) is invalid/,
+		anywhere: "first",
+		fix: "The file is damaged, or no wheel at all (an error page that was saved, a pointer of Git LFS): get it again; with Git LFS give actions/checkout `lfs: true`.",
+		example: "ERROR: Wheel 'delta' located at /srv/dist/delta-1.0-py3-none-any.whl is invalid."
+	},
+	{
+		id: "pip-git-host",
+		pattern: /Host key verification failed/,
+		anywhere: "first",
+		cause: "git does not know the ssh key of the server that a requirement is on: {line}",
+		fix: "In a step before this one: `ssh-keyscan HOST >> ~/.ssh/known_hosts`, after you compared the key, and `ssh-add` a deploy key. Or use https with a token: `git+https://...`.",
+		example: "  Host key verification failed."
+	},
+	{
+		id: "pip-git-reference",
+		pattern: /pathspec '([^']+)' did not match any file/,
+		anywhere: "first",
+		cause: "A requirement wants {1} of a git repository, and there is no such branch, tag or commit",
+		fix: "Push {1}, or correct what stands after the @ in that requirement.",
+		example: "  error: pathspec 'v9.9' did not match any file(s) known to git"
+	},
+	{
 		id: "pip-git-unreachable",
 		pattern: /fatal: unable to access '([^']+)'|ssh: connect to host (\S+) port/,
 		anywhere: "always",
@@ -47328,10 +48049,23 @@ const pipHints = [
 		example: "fatal: could not read Username for 'https://github.com': terminal prompts disabled"
 	},
 	{
+		id: "pip-windows",
+		pattern: /ERROR: No matching distribution found for ((?:pywin32|pypiwin32|pywinpty|win32[\w-]*|wmi|pyreadline3?|windows-curses|pywin32-ctypes)\b)/i,
+		cause: "{1} is for Windows alone: {line}",
+		fix: "Take it out of the requirements, or write `{1}; sys_platform == \"win32\"`.",
+		example: "ERROR: No matching distribution found for pywin32==305"
+	},
+	{
 		id: "pip-no-match",
 		pattern: /ERROR: No matching distribution found for (.+)/,
-		fix: "Correct the name or the version of {1} in the requirements. It may have no wheel for this Python or system. If it lies on an index of your own, give `--index-url` in `pip-arguments`.",
+		fix: "Correct the name or the version of {1} in the requirements. It may have no wheel for this Python or system. If it lies on an index of your own, give `index-url` of this step.",
 		example: "ERROR: No matching distribution found for nosuchpkg-x==1"
+	},
+	{
+		id: "pip-one-equals-sign",
+		pattern: /Invalid requirement: '?([\w.[\]-]+)=(\d[\w.*]*)/,
+		fix: "One = is conda's way; for pip write {1}=={2}.",
+		example: "ERROR: Invalid requirement: 'gunicorn=20.1.0' (from line 1 of requirements.txt)"
 	},
 	{
 		id: "pip-requirement",
@@ -47373,6 +48107,27 @@ const serverHints = [
 		pattern: /(gevent|eventlet) worker requires |class uri '([^']+)' invalid or not found/,
 		fix: "Add the package that has the worker class {1} to the requirements, or correct `worker_class` in gunicorn.conf.py.",
 		example: "RuntimeError: gevent worker requires gevent 1.4 or higher"
+	},
+	{
+		id: "gunicorn-not-callable",
+		pattern: /^Application object must be callable/,
+		fix: "`server.app` in cutover.yml names something that is no application, such as a text or a module: correct what stands after its colon.",
+		example: "Application object must be callable."
+	},
+	{
+		id: "gunicorn-setting",
+		pattern: /^Error: (?:invalid literal for int\(\) with base 0: .*|Not an? \w+: .*|Value must be .*|Invalid (?:boolean|value|callable).*)/,
+		cause: "gunicorn does not understand one of its settings: {line}",
+		fix: "Correct that value in gunicorn.conf.py, or in GUNICORN_CMD_ARGS of `env` in cutover.yml.",
+		example: "Error: invalid literal for int() with base 0: 'four'"
+	},
+	{
+		id: "celery-root",
+		pattern: /Running a worker with superuser privileges when the/,
+		anywhere: "first",
+		cause: "Celery does not run as root a worker that accepts pickle",
+		fix: "Give the app a user of its own (`user` in its settings file on the host), or let the worker accept json alone: `accept_content = ['json']`.",
+		example: "Running a worker with superuser privileges when the"
 	},
 	{
 		id: "connection-in-use",
@@ -47472,6 +48227,200 @@ const serverHints = [
 		pattern: /Unrecognized command line option: '([\w-]+)'/,
 		fix: "Tornado takes only options that are defined before parse_command_line(): write `define(\"{1}\")` there, or take --{1} out of the command.",
 		example: "Error: Unrecognized command line option: 'port'"
+	},
+	{
+		id: "wsgi-server-for-asgi",
+		pattern: /missing \d+ required positional arguments?: (?:'receive' and )?'send'/,
+		cause: "The server speaks WSGI, and the application is ASGI: {line}",
+		fix: "This is an ASGI application: set `server.kind: uvicorn` in cutover.yml.",
+		example: "TypeError: FastAPI.__call__() missing 1 required positional argument: 'send'"
+	},
+	{
+		id: "factory-argument",
+		pattern: /(?:^TypeError: |app factory: )(\w*(?:create|make|factory|build|get)\w*|make)\(\) missing \d+ required (?:positional|keyword-only) arguments?: '(?!environ|start_response|scope|receive|send)/,
+		cause: "The function that makes the application wants an argument, and gets none: {line}",
+		fix: "Give the argument a default in {1}(). gunicorn also takes a value from cutover.yml: `app: module:{1}(\"production\")`.",
+		example: "TypeError: create_app() missing 1 required positional argument: 'config'"
+	},
+	{
+		id: "factory-not-called",
+		pattern: /^TypeError: (\w*(?:create|make|factory|build|get)\w*|make)\(\) (?:takes|missing|got)/,
+		cause: "The server got a function that makes the application, and not the application: {line}",
+		fix: "Write the call where cutover.yml names the application: `app: module:{1}()`.",
+		example: "TypeError: create_app() takes from 0 to 1 positional arguments but 2 were given"
+	},
+	{
+		id: "asgi-server-for-wsgi",
+		pattern: /missing 1 required positional argument: '(?:start_response|s|start)'|takes 2 positional arguments but 3 were given/,
+		cause: "The server speaks ASGI, and the application is WSGI: {line}",
+		fix: "Set `server.kind: gunicorn` in cutover.yml. If it is that, take `worker_class` (UvicornWorker) out of gunicorn.conf.py.",
+		example: "TypeError: application() missing 1 required positional argument: 's'"
+	}
+];
+// shared/causes/settings-hints.ts
+/** Of values that settings, files and command lines give to a program. */
+const settingsHints = [
+	{
+		id: "time-zone",
+		pattern: /Incorrect timezone setting: (\S+)|No time zone found with key (\S+)/,
+		fix: "There is no time zone {1}: correct TIME_ZONE, such as Europe/Berlin. If the name is right, the host lacks the list of zones: add tzdata to the requirements.",
+		example: "ValueError: Incorrect timezone setting: Europe/Moskau"
+	},
+	{
+		id: "log-file",
+		pattern: /^(?:FileNotFoundError|PermissionError|OSError): \[Errno \d+\] [\w -]+: '([^']+\.log(?:\.\w+)?)'/,
+		cause: "The log file {1} cannot be opened: {line}",
+		fix: "Log to the console (`logging.StreamHandler`): supervisor keeps that, and `cutover logs {app}` shows it. Or let the file lie in $CUTOVER_SHARED, in a folder that exists.",
+		runnerFix: "Log to the console (`logging.StreamHandler`), or to a folder that exists here too: the command runs in the workflow.",
+		example: "FileNotFoundError: [Errno 2] No such file or directory: '/var/log/shop/django.log'"
+	},
+	{
+		id: "app-labels",
+		pattern: /Application labels aren't unique, duplicates: (\w+)/,
+		fix: "INSTALLED_APPS has two apps with the label {1}: take one out, or give yours another `label` in its AppConfig.",
+		example: "ImproperlyConfigured: Application labels aren't unique, duplicates: auth"
+	},
+	{
+		id: "app-config-name",
+		pattern: /Cannot import '([\w.]+)'\. Check that '([\w.]+)\.name' is correct/,
+		fix: "{2} says `name = '{1}'`, and there is no such module: write the app's whole module name there, as INSTALLED_APPS has it.",
+		example: "ImproperlyConfigured: Cannot import 'apps.blog'. Check that 'blog.apps.BlogConfig.name' is correct."
+	},
+	{
+		id: "model-not-installed",
+		pattern: /Model class (\S+)\.\w+ doesn't declare an explicit app_label/,
+		fix: "Add the app that has {1} to INSTALLED_APPS in the settings that this host uses. If it is there, import the model by the same module name.",
+		example: "RuntimeError: Model class shop.models.Item doesn't declare an explicit app_label and isn't in an application in INSTALLED_APPS."
+	},
+	{
+		id: "no-app-label",
+		pattern: /No installed app with label '(\w+)'/,
+		fix: "INSTALLED_APPS of the settings that this host uses has no {1}: add it, correct the command, or see DJANGO_SETTINGS_MODULE in `env` of cutover.yml.",
+		example: "CommandError: No installed app with label 'blog'."
+	},
+	{
+		id: "system-library",
+		pattern: /Could not find the (GDAL|GEOS|SpatiaLite) library/i,
+		fix: "GeoDjango needs the system library {1}: install it on the host (`apt install gdal-bin libgeos-c1v5 libsqlite3-mod-spatialite`); where it lies elsewhere, set GDAL_LIBRARY_PATH or GEOS_LIBRARY_PATH.",
+		runnerFix: "GeoDjango needs the system library {1}: run `sudo apt-get install -y gdal-bin` in a step before this one.",
+		example: "ImproperlyConfigured: Could not find the GDAL library (tried \"gdal\", \"GDAL\")."
+	},
+	{
+		id: "database-engine-missing",
+		pattern: /settings\.DATABASES is improperly configured\. Please supply the (\w+)/,
+		fix: "DATABASES in the settings is empty or has no {1}, most often because the variable that it is read from (such as DATABASE_URL) is not set: `cutover env list {app}`, then `cutover env set {app} DATABASE_URL`.",
+		runnerFix: "DATABASES in the settings is empty or has no {1}: give it a default, or set the variable that it is read from in `env` of this step.",
+		example: "ImproperlyConfigured: settings.DATABASES is improperly configured. Please supply the ENGINE value. Check settings documentation for more details."
+	},
+	{
+		id: "middleware-missing",
+		pattern: /'(?:WSGI|ASGI)Request' object has no attribute '(session|user|_messages|csp_nonce|htmx|tenant|site)'/,
+		fix: "A middleware sets request.{1}, and MIDDLEWARE in the settings lacks it (for session django.contrib.sessions.middleware.SessionMiddleware, for user django.contrib.auth.middleware.AuthenticationMiddleware after it).",
+		example: "AttributeError: 'WSGIRequest' object has no attribute 'session'"
+	},
+	{
+		id: "migration-state",
+		pattern: /^KeyError: \('(\w+)', '(\w+)'\)/,
+		cause: "A migration changes the model {2} of {1}, which no migration before it has made: {line}",
+		fix: "Correct the model's name in that migration, or its `dependencies`: `python manage.py migrate --plan` shows the order, and fails in the same way.",
+		example: "KeyError: ('blog', 'postt')"
+	},
+	{
+		id: "migration-circle",
+		pattern: /^CircularDependencyError: (.+)/,
+		fix: "These migrations wait for each other: correct `dependencies` in one of {1}.",
+		example: "CircularDependencyError: blog.0001_initial, blog.0002_b"
+	},
+	{
+		id: "redis-address",
+		pattern: /Redis URL must specify one of the following schemes/,
+		fix: "An address of Redis begins with redis://, such as redis://127.0.0.1:6379/0: correct it at {place}, in `env` of cutover.yml or by `cutover env set {app} REDIS_URL`.",
+		example: "ValueError: Redis URL must specify one of the following schemes (redis://, rediss://, unix://)"
+	},
+	{
+		id: "fernet-key",
+		pattern: /Fernet key must be 32 url-safe base64-encoded bytes/,
+		value: true,
+		fix: "The key that {place} gets is no Fernet key: `python -c \"from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())\"` makes one. Set it with `cutover env set {app} NAME`.",
+		example: "ValueError: Fernet key must be 32 url-safe base64-encoded bytes."
+	},
+	{
+		id: "yaml-file",
+		pattern: /^\s*in "([^"<]+)", line (\d+)/,
+		anywhere: "first",
+		with: /^(?:[\w.]+\.)?(?:Scanner|Parser|Composer|Constructor)Error/,
+		cause: "The YAML file {1} is wrong in line {2}",
+		fix: "Correct {1}, line {2}, and deploy again.",
+		example: "yaml.scanner.ScannerError: mapping values are not allowed here\n  in \"config.yml\", line 1, column 15"
+	},
+	{
+		id: "command-wants",
+		pattern: /error: the following arguments are required: (.+)|^Error: Missing (?:option|argument|parameter):? '?([\w -]+)/,
+		fix: "The command wants {1}: add it to the command in cutover.yml.",
+		example: "serve.py: error: the following arguments are required: --config"
+	}
+];
+// shared/causes/stdlib-hints.ts
+const older = "asynchat|asyncore|binhex|cgi|cgitb|chunk|crypt|distutils|formatter|imghdr|imp|lib2to3|mailcap|msilib|nntplib|parser|pipes|smtpd|sndhdr|spwd|sunau|symbol|telnetlib|uu|xdrlib";
+const newer = "annotationlib|compression|concurrent\\.interpreters|graphlib|string\\.templatelib|tomllib|zoneinfo";
+const versions = "`python.version` in cutover.yml, which hosts and actions/setup-python must have";
+/** Modules and names that one version or build of Python has, and another one has not. */
+const stdlibHints = [
+	{
+		id: "distutils",
+		pattern: /No module named '(distutils)[\w.]*'/,
+		fix: "Python 3.12 has no distutils any more: upgrade the package that imports it, or add setuptools to the requirements, which brings it.",
+		example: "ModuleNotFoundError: No module named 'distutils'"
+	},
+	{
+		id: "removed-module",
+		pattern: new RegExp(`No module named '(${older})(?:\\.[\\w.]+)?'`),
+		cause: "This version of Python has no module {1} any more: {line}",
+		fix: `Upgrade the package that imports {1}, take it out of your own code, or set an older ${versions}.`,
+		example: "ModuleNotFoundError: No module named 'binhex'"
+	},
+	{
+		id: "newer-module",
+		pattern: new RegExp(`No module named '(${newer})(?:\\.[\\w.]+)?'`),
+		cause: "The module {1} came with a later Python than this one: {line}",
+		fix: `Set a newer ${versions}.`,
+		example: "ModuleNotFoundError: No module named 'annotationlib'"
+	},
+	{
+		id: "system-module",
+		pattern: /No module named '_?(tkinter|curses|dbm\.gnu|gdbm|idlelib|turtle|sqlite3|ctypes|bz2|lzma|ssl)'/,
+		cause: "{1} belongs to Python itself, and this Python was installed without it: {line}",
+		fix: "Install it on the host: for tkinter `apt install python3-tk`; a Python that was built from source needs the library's -dev package first. Drawing on a server needs no tkinter: with matplotlib, set `MPLBACKEND: Agg` in `env`.",
+		runnerFix: "Install it in a step before this one: for tkinter `sudo apt-get install -y python3-tk`.",
+		example: "ModuleNotFoundError: No module named 'tkinter'"
+	},
+	{
+		id: "package-hidden",
+		pattern: /No module named '[\w.]+'; '([\w.]+)' is not a package/,
+		cause: "A file hides a folder or a package of the same name: {line}",
+		fix: "Something named {1}.py comes before the package {1} on Python's path: rename one of them, or correct the name where it is imported, such as `server.app` in cutover.yml.",
+		example: "ModuleNotFoundError: No module named 'shop.wsgi'; 'shop' is not a package"
+	},
+	{
+		id: "package-run",
+		pattern: /No module named ([\w.]+)\.__main__; '[\w.]+' is a package/,
+		cause: "{1} is a package and has no file __main__.py that could be run: {line}",
+		fix: "Name the module in it that is meant, such as `python -m {1}.NAME`, or add {1}/__main__.py.",
+		example: "/usr/bin/python3: No module named shop.jobs.__main__; 'shop.jobs' is a package and cannot be directly executed"
+	},
+	{
+		id: "newer-name",
+		pattern: /cannot import name '(\w+)' from '(typing|types|datetime|enum|itertools|functools|dataclasses|warnings|contextlib|pathlib|statistics)' \(\S*\/lib\/python3\.\d+\/(?!(?:site|dist)-packages\/)\S+\)/,
+		cause: "The name {1} in Python's module {2} came with a later Python than this one: {line}",
+		fix: `Set a newer ${versions}. Names of typing are in the package typing_extensions too: add it to the requirements and import {1} from there.`,
+		example: "ImportError: cannot import name 'override' from 'typing' (/usr/lib/python3.11/typing.py)"
+	},
+	{
+		id: "removed-name",
+		pattern: /cannot import name '(\w+)' from '([\w.]+)' \(\S*\/lib\/python3\.\d+\/(?!(?:site|dist)-packages\/)\S+\)/,
+		cause: "This version of Python has no {1} in its module {2}: {line}",
+		fix: "An older or a newer Python has it. Upgrade the package that imports {1}, or set another `python.version`. In your own code use what has replaced it: `Mapping` and the like, for example, are in collections.abc.",
+		example: "ImportError: cannot import name 'Mapping' from 'collections' (/usr/lib/python3.11/collections/__init__.py)"
 	}
 ];
 // shared/causes/system-hints.ts
@@ -47499,13 +48448,14 @@ const systemHints = [
 	},
 	{
 		id: "newer-syntax",
-		pattern: /^SyntaxError: (?:invalid syntax|f-string: |expected '\(')/,
+		pattern: /^SyntaxError: (?:invalid syntax|f-string: |expected '\('|multiple exception types must be parenthesized)/,
 		fix: "Correct {place}. If your own Python accepts it, the Python that ran it is older: see `python.version` in cutover.yml.",
 		runnerFix: "Correct {place}. If your own Python accepts it, the workflow's is older: see `python-version` of actions/setup-python.",
 		example: "SyntaxError: invalid syntax"
 	},
 	{
 		id: "json",
+		value: true,
 		pattern: /^JSONDecodeError: /,
 		fix: "What {place} reads is no JSON: `python -m json.tool FILE` shows where. `char 0` means that it is empty, or is another thing, such as an error page.",
 		example: "JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
@@ -47544,7 +48494,7 @@ const systemHints = [
 	},
 	{
 		id: "shared-library",
-		pattern: /(lib[\w.+-]+\.so[\w.]*): cannot open shared object file/,
+		pattern: /(?<![\w.+-])(lib(?=[\w.+-]*\.so)[\w.+-]+): cannot open shared object file/,
 		fix: "The host lacks the system library {1}: install its package there (`apt-file search {1}` names it), or use a wheel that brings it, such as psycopg[binary].",
 		example: "ImportError: libmariadb.so.3: cannot open shared object file: No such file or directory"
 	},
@@ -47574,6 +48524,7 @@ const systemHints = [
 	},
 	{
 		id: "empty-number",
+		value: true,
 		pattern: /invalid literal for int\(\) with base 10: ''/,
 		cause: "A variable of the environment is empty where the code wants a number: {line}",
 		fix: "Set it with `cutover env set {app} NAME`, or in `env` of cutover.yml. `cutover env list {app}` shows what is set.",
@@ -47581,10 +48532,19 @@ const systemHints = [
 	},
 	{
 		id: "none-variable",
+		value: true,
 		pattern: /^TypeError: (?:(?:int|float)\(\) argument must be|expected str, bytes or os\.PathLike object,).* not '?NoneType/,
 		cause: "A value is missing, most often a variable of the environment: {line}",
 		fix: "See which one {place} reads, and set it with `cutover env set {app} NAME`, or in `env` of cutover.yml. `cutover env list {app}` shows what is set.",
 		example: "TypeError: int() argument must be a string, a bytes-like object or a real number, not 'NoneType'"
+	},
+	{
+		id: "none-attribute",
+		value: true,
+		pattern: /^AttributeError: 'NoneType' object has no attribute '/,
+		fix: "A value that {place} uses is None, because nothing has set it: a variable of the environment (`cutover env list {app}`), a setting, or what a call before that line has returned.",
+		runnerFix: "A value that {place} uses is None, because nothing has set it: a variable of the environment (`env` of this step), a setting, or what a call before that line has returned.",
+		example: "AttributeError: 'NoneType' object has no attribute 'split'"
 	},
 	{
 		id: "may-not-listen",
@@ -47657,6 +48617,21 @@ const toolHints = [
 		example: "prlimit: failed to execute ./crlf.sh: No such file or directory"
 	},
 	{
+		id: "no-sudo",
+		pattern: /(?:failed to execute |there is no program )(sudo|systemctl|supervisorctl|su|doas)\b/,
+		cause: "A command of the app may not act as root, and here it wants to: {line}",
+		fix: "Take {1} out of the command in cutover.yml: it runs as the app's own user. cutover restarts the app by itself at each deploy; what needs root, the host's owner does on the host.",
+		runnerFix: "Take {1} out of the command in cutover.yml.",
+		example: "prlimit: failed to execute sudo: No such file or directory"
+	},
+	{
+		id: "curl-unreachable",
+		pattern: /curl: \((?:7|28|52|56)\) (.+)/,
+		fix: "Nothing answers there: start that service, or correct its address. A release command runs before the new instances do, so it cannot ask them.",
+		runnerFix: "Nothing answers there. The command runs in the workflow: start the service in the job, or correct the address.",
+		example: "curl: (7) Failed to connect to 127.0.0.1 port 9 after 0 ms: Couldn't connect to server"
+	},
+	{
 		id: "cannot-find",
 		pattern: /failed to execute (\S+): No such file or directory/,
 		cause: "There is no program {1} on the PATH: {line}",
@@ -47680,6 +48655,21 @@ const toolHints = [
 		pattern: /no shell reads the command/,
 		fix: "Write the command as `sh -c '...'`, or put variables into `env` of cutover.yml.",
 		example: "cutover: cannot start: no shell reads the command, and cd is a word of a shell"
+	},
+	{
+		id: "project-runner",
+		pattern: /there is no program (poetry|pipenv|uv|uvx|pdm|hatch|rye)\b|^(Poetry) could not find a pyproject\.toml/,
+		cause: "The command starts by way of {1}, which a release does not need: {line}",
+		fix: "The release's environment is on the PATH already: write the command without it, such as `gunicorn ...` for `poetry run gunicorn ...`.",
+		runnerFix: "Install {1} in a step before this one, or write the command without it.",
+		example: "cutover: cannot start: there is no program pipenv on its PATH"
+	},
+	{
+		id: "own-environment",
+		pattern: /there is no file \S*?\.?v?env\/bin\/(\S+)/,
+		cause: "The command names an environment that is not packed: {line}",
+		fix: "Write {1} alone: the release's own environment, made from the requirements, is on the PATH.",
+		example: "cutover: cannot start: there is no file venv/bin/gunicorn"
 	},
 	{
 		id: "no-such-program",
@@ -47732,7 +48722,6 @@ const toolHints = [
 // shared/causes/hints.ts
 const write = "Write in $CUTOVER_SHARED, which outlives releases, or link the file with `shared:` and `path:` in cutover.yml.";
 const network = "The machine cannot reach that address: check the name, its DNS, a firewall and a proxy.";
-const asgi = "This is an ASGI application: set `server.kind: uvicorn` in cutover.yml.";
 const elsewhere$1 = "The command runs in the workflow, which has no such service: let the settings connect only when they need it, or start the service in the job (`services:`).";
 const variable = "Set it on the host with `cutover env set {app} {1}`, or in `env` of cutover.yml if it is no secret.";
 const runnerVariable = "Give the settings a default for it, or set it in `env` of this step: the command runs in the workflow.";
@@ -47818,13 +48807,6 @@ const pythonHints = [
 		example: "The module nomod was not found."
 	},
 	{
-		id: "removed-name",
-		pattern: /cannot import name '(\w+)' from '([\w.]+)' \(\S*\/lib\/python3\.\d+\/(?!(?:site|dist)-packages\/)\S+\)/,
-		cause: "This version of Python has no {1} in its module {2}: {line}",
-		fix: "Upgrade the package that imports {1}, or set an older `python.version`. In your own code use what has replaced it: `Mapping` and the like, for example, are in collections.abc.",
-		example: "ImportError: cannot import name 'Mapping' from 'collections' (/usr/lib/python3.11/collections/__init__.py)"
-	},
-	{
 		id: "name-in-module",
 		pattern: /ImportError: cannot import name '\w+' from '([\w.]+)'/,
 		fix: "The installed version of {1} has no such name: pin the version in the requirements that the project was written for.",
@@ -47836,6 +48818,12 @@ const pythonHints = [
 		fix: "Install {1}, or correct the command. Programs of the requirements are in the release's environment.",
 		runnerFix: "Install {1} in a step before this one (`npm ci` for what package.json names), or correct the command.",
 		example: "sh: 1: no_such_tool: not found"
+	},
+	{
+		id: "known-django-command",
+		pattern: /^Unknown command: '(collectstatic|createsuperuser|changepassword|clearsessions|compress|compilescss)'/,
+		fix: "INSTALLED_APPS of the settings in use lacks the app that has {1}: django.contrib.staticfiles for collectstatic, django.contrib.auth or sessions for users and sessions. See DJANGO_SETTINGS_MODULE too.",
+		example: "Unknown command: 'collectstatic'"
 	},
 	{
 		id: "unknown-django-command",
@@ -47860,7 +48848,7 @@ const pythonHints = [
 	},
 	{
 		id: "missing-distribution",
-		pattern: /DistributionNotFound: The '([\w.-]+)\S*' distribution was not found|PackageNotFoundError: (?:No package metadata was found for )?(\S+)/,
+		pattern: /DistributionNotFound: The '([\w.-]+)(?![\w.-])\S*' distribution was not found|PackageNotFoundError: (?:No package metadata was found for )?(\S+)/,
 		fix: "Add {1} to the requirements. If that is the project itself, install it too: write `.` into the requirements.",
 		runnerFix: "Install the project's requirements in a step before this one: the command runs in the workflow.",
 		example: "DistributionNotFound: The 'celery' distribution was not found and is required by the application"
@@ -47898,34 +48886,6 @@ const pythonHints = [
 		pattern: /Missing staticfiles manifest entry for '([^']+)'/,
 		fix: "collectstatic did not collect {1}: correct the name in the template, or add the file. `static.collect` must run with the same settings.",
 		example: "ValueError: Missing staticfiles manifest entry for 'shop/site.css'"
-	},
-	{
-		id: "wsgi-server-for-asgi",
-		pattern: /missing \d+ required positional arguments?: (?:'receive' and )?'send'/,
-		cause: "The server speaks WSGI, and the application is ASGI: {line}",
-		fix: asgi,
-		example: "TypeError: FastAPI.__call__() missing 1 required positional argument: 'send'"
-	},
-	{
-		id: "factory-argument",
-		pattern: /(?:^TypeError: |app factory: )(\w*(?:create|make|factory|build|get)\w*|make)\(\) missing \d+ required (?:positional|keyword-only) arguments?: '(?!environ|start_response|scope|receive|send)/,
-		cause: "The function that makes the application wants an argument, and gets none: {line}",
-		fix: "Give the argument a default in {1}(). gunicorn also takes a value from cutover.yml: `app: module:{1}(\"production\")`.",
-		example: "TypeError: create_app() missing 1 required positional argument: 'config'"
-	},
-	{
-		id: "factory-not-called",
-		pattern: /^TypeError: (\w*(?:create|make|factory|build|get)\w*|make)\(\) (?:takes|missing|got)/,
-		cause: "The server got a function that makes the application, and not the application: {line}",
-		fix: "Write the call where cutover.yml names the application: `app: module:{1}()`.",
-		example: "TypeError: create_app() takes from 0 to 1 positional arguments but 2 were given"
-	},
-	{
-		id: "asgi-server-for-wsgi",
-		pattern: /missing 1 required positional argument: '(?:start_response|s|start)'|takes 2 positional arguments but 3 were given/,
-		cause: "The server speaks ASGI, and the application is WSGI: {line}",
-		fix: "Set `server.kind: gunicorn` in cutover.yml. If it is that, take `worker_class` (UvicornWorker) out of gunicorn.conf.py.",
-		example: "TypeError: application() missing 1 required positional argument: 's'"
 	},
 	{
 		id: "address-in-use",
@@ -47984,14 +48944,25 @@ const pythonHints = [
 		example: "OSError: [Errno 28] No space left on device"
 	}
 ];
+/** What is known of a kind of error when nothing is known of the error itself. */
+const lastHints = [{
+	id: "django-settings",
+	pattern: /^ImproperlyConfigured: /,
+	fix: "Django says what its settings lack or have wrong: correct them. A value may come from the environment: see `cutover env list {app}` and `env` in cutover.yml.",
+	runnerFix: "Django says what its settings lack or have wrong: correct them. A value may come from `env` of this step.",
+	example: "ImproperlyConfigured: The app module <module 'blog' (namespace)> has multiple filesystem locations"
+}];
 const hints = [
 	...systemHints,
+	...stdlibHints,
 	...databaseHints,
 	...frameworkHints,
 	...serverHints,
+	...settingsHints,
 	...pythonHints,
 	...pipHints,
-	...toolHints
+	...toolHints,
+	...lastHints
 ];
 // shared/causes/packages.ts
 /** Packages whose name on PyPI is another than that of the module which people import. */
@@ -48037,8 +49008,7 @@ function packageOf(module) {
 	return Object.hasOwn(packages, top) ? `${packages[top]}` : `the package that has ${module}`;
 }
 // shared/causes/traceback.ts
-/** pip puts what a package's build printed behind spaces. */
-const start$1 = /^(\s*)(?:.*\S\s+)?Traceback \(most recent call last\):\s*$/;
+const start$1 = "Traceback (most recent call last):";
 const frameLine = /^\s*File "(.+)", line (\d+)/;
 /** At the beginning of a line: a class's name, with the modules that it is from. */
 const raisedLine = /^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(: .*)?$/;
@@ -48052,17 +49022,35 @@ const passing = /* @__PURE__ */ new Set([
 	"HaltServer",
 	"GeneratorExit"
 ]);
+/** Python's logging says first what failed, and then only which of its handlers that was. */
+const less = /^ValueError: Unable to (?:configure|add) (?:handler|formatter|filter|logger|root logger)\b/;
+const directCause = /^\s*The above exception was the direct cause of the following exception:$/;
+/** `sys.exit("the reason")`. */
+const reasonOfExit = /^SystemExit: (?!-?\d+$)/;
 /** uvicorn removes its socket in the end, although it has none yet if the application did not start. */
 const ownSocket = /^FileNotFoundError: .*\bweb-\d+\.sock'$/;
 /** The last traceback of a log. Of exceptions that caused each other Python prints the last one last. */
 function lastTraceback(lines, projectFile) {
 	for (let index = lines.length - 1; index >= 0; index--) {
-		const [, indent] = start$1.exec(lines[index] ?? "") ?? [];
+		const indent = indentOf(lines[index] ?? "");
 		if (indent === void 0) continue;
 		const raised = parse$1(lines.slice(index + 1).map((line) => line.startsWith(indent) ? line.slice(indent.length) : line), projectFile);
-		if (raised !== void 0 && !follows(raised.exception)) return raised;
+		if (raised === void 0 || follows(raised.exception)) continue;
+		if (!lines.slice(Math.max(0, index - 3), index).some((line) => directCause.test(line)) || !less.test(raised.exception)) return raised;
+		const first = lastTraceback(lines.slice(0, index), projectFile);
+		return first === void 0 ? raised : {
+			...raised,
+			exception: `${first.exception} (${raised.exception})`
+		};
 	}
 	return syntaxError(lines, projectFile) ?? headless(lines, projectFile);
+}
+/** Of the line that begins a traceback: pip puts what a package's build printed behind spaces. undefined for another line. */
+function indentOf(line) {
+	const text = line.trimEnd();
+	if (!text.endsWith(start$1)) return void 0;
+	const before = text.slice(0, -34);
+	return before === "" || /\s$/.test(before) ? before.slice(0, before.length - before.trimStart().length) : void 0;
 }
 /** The end of a traceback whose beginning is not among the last lines of a log. */
 function headless(lines, projectFile) {
@@ -48078,10 +49066,10 @@ function headless(lines, projectFile) {
 /** Python prints no heading above what is wrong with the very file that it was told to run. */
 function syntaxError(lines, projectFile) {
 	const end = lines.findLastIndex((line) => /^(?:SyntaxError|IndentationError|TabError): /.test(line));
-	const frame = innermost(lines.slice(Math.max(0, end - 4), Math.max(0, end)), projectFile);
-	return frame === void 0 ? void 0 : {
+	const place = innermost(lines.slice(Math.max(0, end - 4), Math.max(0, end)), projectFile);
+	return place === void 0 ? void 0 : {
 		exception: lines[end] ?? "",
-		frame
+		...place
 	};
 }
 function parse$1(lines, projectFile) {
@@ -48091,24 +49079,35 @@ function parse$1(lines, projectFile) {
 	const next = lines[end + 1];
 	const text = message ?? (next?.startsWith("  ") === true ? `: ${next.trim()}` : "");
 	const more = /\bvalidation errors? for /.test(text) ? `: ${lines.slice(end + 1, end + 3).map((line) => line.trim()).join(" ")}` : "";
-	const frame = innermost(lines.slice(0, end), projectFile);
 	return {
 		exception: `${lastPart(name)}${text}${more}`,
-		...frame !== void 0 && { frame }
+		...innermost(lines.slice(0, end), projectFile)
 	};
 }
 function innermost(lines, projectFile) {
+	const last = lines.findLastIndex((text) => frameLine.test(text));
 	return lines.flatMap((text, index) => {
 		const [, path, line] = frameLine.exec(text) ?? [];
-		if (launch.test(lines[index + 1] ?? "")) return [];
+		const source = lines[index + 1] ?? "";
+		if (launch.test(source)) return [];
 		const file = path === void 0 ? void 0 : projectFile(path);
-		return file === void 0 ? [] : [{
-			file: ownText(file),
-			line: Math.max(1, Number(line))
+		if (file === void 0) return [];
+		return [{
+			frame: {
+				file: ownText(file),
+				line: Math.max(1, Number(line))
+			},
+			source: frameLine.test(source) ? "" : source.trim(),
+			own: index === last
 		}];
 	}).at(-1);
 }
+/** Whether a line only says that the server's own socket is not there. */
+function isOwnSocket(line) {
+	return ownSocket.test(line);
+}
 function follows(exception) {
+	if (reasonOfExit.test(exception)) return false;
 	return passing.has(exception.split(":", 1)[0] ?? "") || ownSocket.test(exception);
 }
 /** `django.core.exceptions.ImproperlyConfigured` is known by its last part. */
@@ -48144,16 +49143,23 @@ function findCause(output, options) {
 	const byLine = (wanted) => anywhere(lines, raised, wanted, options);
 	const first = byLine("first");
 	if (first !== void 0) return first;
-	const found = said === void 0 ? void 0 : hints.find((each) => each.pattern.test(said) && fits(each, lines));
-	if (found !== void 0 && said !== void 0) return explained$1(said, found, raised, options);
+	const known = said === void 0 ? void 0 : knownCause(said, raised, lines, options);
+	if (known !== void 0) return known;
 	const told = byLine("always");
 	if (told !== void 0) return told;
 	if (said === void 0) return byLine("if nothing else") ?? byLine("if silent");
-	if (raised !== void 0 || looksLikeError.test(said)) return unexplained(said, raised);
+	if (raised !== void 0 || looksLikeError.test(said)) return unexplained(said, raised, options);
 	return byLine("if nothing else") ?? {
-		...unexplained(said, raised),
+		...unexplained(said, raised, options),
 		vague: true
 	};
+}
+/** By the last line that says what went wrong. */
+function knownCause(said, raised, lines, options) {
+	const found = hints.find((each) => each.pattern.test(said) && fits(each, lines));
+	const known = found === void 0 ? void 0 : explained$1(said, found, raised, options);
+	const variable = found === void 0 || found.value === true ? variableIn(raised) : void 0;
+	return raised === void 0 || variable === void 0 ? known : ofVariable(variable, raised, options, known);
 }
 /** A hint whose line is not the last one. */
 function anywhere(lines, raised, wanted, options) {
@@ -48169,7 +49175,7 @@ function fits({ with: needed, without }, lines) {
 }
 /** The last line that says what went wrong. pip says it first and what follows from it later, so its first ERROR counts. */
 function plainLine(lines, lastLine) {
-	const telling = lines.filter((line) => !ordinary.test(line)).map(withoutPrefix).filter((line) => line !== "" && !consequence.test(line));
+	const telling = lines.filter((line) => !ordinary.test(line)).map(withoutPrefix).filter((line) => line !== "" && !consequence.test(line) && !isOwnSocket(line));
 	const errors = telling.filter((line) => looksLikeError.test(line));
 	return errors.find((line) => /^ERROR: (?!Could not find a version)/.test(line)) ?? errors.at(-1) ?? (lastLine ? telling.at(-1) : void 0);
 }
@@ -48197,13 +49203,47 @@ function explained$1(said, hint, raised, { app, where }) {
 	};
 }
 /** Of a line that no hint knows. */
-function unexplained(said, raised) {
+function unexplained(said, raised, { app, where }) {
 	const frame = raised?.frame;
 	const line = cut(withFrame(said, raised));
-	return frame === void 0 ? { line } : {
+	if (raised === void 0 || frame === void 0) return { line };
+	const place = placeOf(raised);
+	const set = where === "host" ? `with \`cutover env set ${app} NAME\`, or in \`env\` of cutover.yml` : "in `env` of this step";
+	if (raised.own === true && onPurpose.test(raised.source ?? "")) return {
+		line,
+		frame,
+		fix: cut(`${place} ends it with this error on purpose: make true what it asks for, and deploy again. A variable of the environment is set ${set}.`)
+	};
+	if (raised.own === true || /^(?:Syntax|Indentation|Tab)Error/.test(said)) return {
 		line,
 		frame,
 		fix: `Correct ${frame.file}, line ${frame.line}, and deploy again.`
+	};
+	return {
+		line,
+		frame,
+		fix: cut(`What ${place} calls has failed: correct what it is given there, or the setting that this comes from, and deploy again.`)
+	};
+}
+/** A line by which a project itself refuses to go on. */
+const onPurpose = /^(?:(?:raise|assert)\b|(?:sys\.)?exit\()/;
+/** How Python, django-environ and python-decouple read a variable of the environment. */
+const readsVariable = /\b(?:environ(?:\.get)?|getenv|env(?:\.\w+)?|config)\s*[([]\s*['"]([A-Z][A-Z0-9_]*)['"]/;
+/** What a wrong value leads to. A syntax error in that line is another thing. */
+const ofValue = /^(?!Syntax|Indentation|Tab|Name|Import|ModuleNotFound)\w+/;
+/** The variable of the environment that the line which failed reads. */
+function variableIn(raised) {
+	return ofValue.test(raised?.exception ?? "") ? readsVariable.exec(raised?.source ?? "")?.[1] : void 0;
+}
+/** @param known what a hint says of the value that is wrong */
+function ofVariable(name, raised, { app, where }, known) {
+	const place = placeOf(raised);
+	const fix = where === "host" ? `${place} reads the variable ${name} of the environment: \`cutover env list ${app}\` shows whether it is set. Set what the code expects with \`cutover env set ${app} ${name}\`, or in \`env\` of cutover.yml.` : `${place} reads the variable ${name} of the environment: set what the code expects in \`env\` of this step.`;
+	return {
+		line: cut(withFrame(raised.exception, raised)),
+		...known,
+		fix: cut(fix),
+		...frameOf(raised)
 	};
 }
 function placeOf(raised) {
@@ -49587,7 +50627,7 @@ const editableOptions = words("-e --editable");
 const plainOptions = words("-i --index-url --extra-index-url --trusted-host --no-binary --only-binary --platform --python-version --implementation --abi --use-feature --progress-bar --hash --timeout --retries");
 const flags = words("--no-index --pre --prefer-binary --require-hashes --no-deps --no-cache-dir -q --quiet -v --verbose --no-build-isolation --use-pep517");
 /** `name[extras] >=1 ; marker`: an index knows it by its name. */
-const named$1 = /^[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]/]*\])?\s*(?:\(?\s*(?:[<>=!~]=?=?\s*[^\s;,/<>=!~]+\s*,?\s*)+\)?)?\s*(?:;.*)?$/;
+const named$1 = /^[A-Za-z0-9][A-Za-z0-9._-]* ?(?:\[[^\]/]*\] ?)?(?:\(? ?(?:[<>=!~]={0,2} ?[^\s;,/<>=!~]+ ?(?:, ?)?)+\)? ?)?(?:;.*)?$/;
 /** Also `name @ https://...`, if the address says which bytes it means. */
 const fixedAddress = /^[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*@\s*(?:git\+)?(?:https?|ssh):\/\/\S*(?:sha256=[0-9a-f]{64}|@[0-9a-f]{40}(?![0-9a-f]))/;
 const fileAddress = /^(?:[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*@\s*)?(file:\/\/[^\s;#]+)/;
@@ -49686,21 +50726,23 @@ var Reader = class {
 		if (requirement.trim() !== "") this.#requirement(requirement.trim());
 		if (options >= 0) this.words(parseArgsStringToArgv(line.slice(options)), from);
 	}
-	#requirement(text) {
+	#requirement(given) {
+		const text = given.replace(/\s+/g, " ");
 		if (named$1.test(text) && !archive.test(text) || fixedAddress.test(text)) return;
 		const reference = gitReference(text);
 		if (reference !== void 0) this.references.push(reference);
-		else if (!this.#local(text)) this.complete = false;
+		else if (!this.#local(given, text)) this.complete = false;
 	}
 	/** A directory of source code, or an archive, which pip looks for from its working directory. */
-	#local(text) {
+	#local(given, text) {
 		const [, address] = fileAddress.exec(text) ?? [];
-		const bare = text.replace(/\s*;.*$/, "").replace(/\[[^\]]*\]$/, "");
-		const place = address === void 0 ? resolve(this.#directory, bare) : fileURLToPath(address);
-		if (archive.test(place)) return this.#content(place) !== void 0;
-		const digest = sourceDigest(place);
+		const place = given.split(";", 1).join("").trimEnd();
+		const bare = place.endsWith("]") && place.includes("[") ? place.slice(0, place.lastIndexOf("[")) : place;
+		const source = address === void 0 ? resolve(this.#directory, bare) : fileURLToPath(address);
+		if (archive.test(source)) return this.#content(source) !== void 0;
+		const digest = sourceDigest(source);
 		if (digest === void 0) return false;
-		this.hash.update(`${digest} ${place}\0`);
+		this.hash.update(`${digest} ${source}\0`);
 		return true;
 	}
 	/** A place to look for wheels: a directory, whose content counts, a file, or an address, which is like an index. */
@@ -49722,7 +50764,11 @@ var Reader = class {
 const configLine = /^(find-links|(?:build-)?constraint|requirement)\s*[=:](.*(?:\n[ \t]+.*)*)/gm;
 /** Lines as pip reads them: a backslash at the end goes on in the next one, and a comment begins with # after a space. */
 function logicalLines(text) {
-	return text.replace(/\\\r?\n/g, " ").split(/\r?\n|\r/).map((line) => line.replace(/(?:^|\s+)#.*$/, "").trim()).filter((line) => line !== "");
+	return text.replace(/\\\r?\n/g, " ").split(/\r?\n|\r/).map((line) => withoutComment(line).trim()).filter((line) => line !== "");
+}
+function withoutComment(line) {
+	const at = line.search(/(?:^|\s)#/);
+	return at === -1 ? line : line.slice(0, at);
 }
 /** `--name=value`, `-rvalue`, or an option alone. */
 function optionOf(word) {
@@ -49864,7 +50910,7 @@ function parseExport(text, directory) {
 	return logicalLines(text).flatMap((line) => {
 		const editable = /^(?:-e|--editable)[\s=]+(.*)$/.exec(line);
 		if (editable === null && /^-/.test(line)) return [];
-		const [given = "", ...options] = (editable?.[1] ?? line).split(/\s+(?=--hash)/);
+		const [given = "", ...options] = (editable?.[1] ?? line).split(/\s(?=--hash)/);
 		const hashes = parseArgsStringToArgv(options.join(" ")).map((option) => option.replace(/^--hash=/, "")).toSorted();
 		const { line: what, marker } = parseRequirement(given.trim());
 		return [{
@@ -50037,7 +51083,7 @@ function hostText({ file, locked, requirements, indexes }, extra, { onLine }) {
 }
 async function fileAbove(directory, given) {
 	const text = decodeText(await readFile(join(directory, given)));
-	const inner = /^\s*(?:-[rcef]\b|--(?:requirement|constraint|editable|find-links)\b|\.{1,2}\/).*/m.exec(text);
+	const inner = /^[ \t]*(?:-[rcef]\b|--(?:requirement|constraint|editable|find-links)\b|\.{1,2}\/).*/m.exec(text);
 	if (inner !== null) throw notOnHost(given, inner[0].trim());
 	return text;
 }
@@ -50167,7 +51213,7 @@ async function runPip(config, context, { python, run, into }) {
 	};
 	const { ok, how, output } = await exec(command);
 	if (ok) return;
-	const said = `${output}${/\(from versions: none\)/.test(output) ? await refusedIndexes(command, exec, join(into, "pip.log")) : ""}`;
+	const said = `${output}${/\(from versions: none\)/.test(output) ? await whatPipSkips(command, exec, join(into, "pip.log")) : ""}`;
 	const cause = findCause(said, {
 		app: config.app,
 		where: "runner",
@@ -50185,10 +51231,11 @@ async function runPip(config, context, { python, run, into }) {
 	});
 }
 /**
-* An index that refuses a job looks to pip like one without the package: only a log of its own tells them apart, without
-* passwords. With such a log pip no longer shows what builds print, so it is asked a second time.
+* An index that refuses a job or fails, and one that has the package for another system alone, look to pip like one without
+* the package: only a log of its own tells them apart, without passwords. With such a log pip no longer shows what builds
+* print, so it is asked a second time.
 */
-async function refusedIndexes(command, exec, log) {
+async function whatPipSkips(command, exec, log) {
 	await exec({
 		...command,
 		env: {
@@ -50198,7 +51245,7 @@ async function refusedIndexes(command, exec, log) {
 		onLine: () => void 0
 	});
 	if (!existsSync(log)) return "";
-	const lines = readFileSync(log, "utf8").matchAll(/^\S+ +(Could not fetch URL \S+: 40[137] Client Error: .+)$/gm);
+	const lines = readFileSync(log, "utf8").matchAll(/^\S+ +(Could not fetch URL \S+: .+|Skipping link: none of the wheel's tags .+)$/gm);
 	rmSync(log);
 	return [...new Set([...lines].map(([, line]) => `${line}\n`))].slice(-maxRefused).join("");
 }
@@ -57529,10 +58576,10 @@ var LineSplitter = class {
 		this.#onLine(line);
 	}
 };
-/** The lines of a stream as they come. @throws what the stream throws, without the line that it broke off */
-async function* linesOf(stream) {
+/** The lines of a stream as they come. @throws what the stream throws, without the line that it broke off; RangeError */
+async function* linesOf(stream, limit) {
 	const whole = [];
-	const splitter = new LineSplitter((line) => whole.push(line));
+	const splitter = new LineSplitter((line) => whole.push(line), limit);
 	for await (const bytes of stream) {
 		splitter.write(bytes);
 		yield* whole.splice(0);
@@ -57635,7 +58682,10 @@ function notStarted(program, thrown) {
 	};
 }
 async function readLines(stream, each) {
-	for await (const line of linesOf(stream)) each(line);
+	for await (const line of linesOf(stream, {
+		longest: longestStdout,
+		tooLong: "cut"
+	})) each(line);
 }
 function yieldTo(pid) {
 	if (pid === void 0) return;
@@ -57721,9 +58771,14 @@ async function* followEvents(source) {
 		});
 	}
 }
+/** In characters: far more than an agent writes. One that never ends its line would fill the memory of who follows it. */
+const longestEvent = 33554432;
 /** undefined for each line that is no event: a heartbeat, which is empty, or an event that only a newer agent knows. */
 async function* eventsOf(stream) {
-	for await (const line of linesOf(stream)) yield deploymentEvent.safeParse(parseJson$1(line)).data;
+	for await (const line of linesOf(stream, {
+		longest: longestEvent,
+		tooLong: "refuse"
+	})) yield deploymentEvent.safeParse(parseJson$1(line)).data;
 }
 // action/client/attempts.ts
 /** Makes attempts at a call until one is answered, or until another one is of no use. @throws CutoverError */

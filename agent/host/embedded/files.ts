@@ -62,11 +62,12 @@ export function renderNginxConf({ nginx, temporary }: EmbeddedLayout, isRoot: bo
   const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   return `# Written by cutover. Changes are lost.
 ${isRoot ? "user root root;\n" : ""}worker_processes 2;
+worker_rlimit_nofile 8192;
 pid ${nginx.pidFile};
 error_log ${nginx.log} warn;
 
 events {
-    worker_connections 1024;
+    worker_connections 4096;
 }
 
 http {
