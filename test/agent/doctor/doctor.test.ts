@@ -18,8 +18,8 @@ test("an nginx.conf without the include, with too many connections, and then one
   await edit(layout.nginx.conf, (text) =>
     text
       .replace(/ *include .*\n/, "")
-      .replace("worker_connections 1024", "worker_connections 65535")
-      .replace("pid ", "worker_rlimit_nofile 1024;\npid "),
+      .replace(/worker_connections \d+/, "worker_connections 65535")
+      .replace(/worker_rlimit_nofile \d+/, "worker_rlimit_nofile 1024"),
   );
   expect(await found()).toEqual([
     finding("nginx-include", new RegExp(`${layout.nginx.conf} does not include`)),
