@@ -23,9 +23,12 @@ export async function revertTraffic(context: DeployContext, spec: RunSpec): Prom
   await ports.releases.publish(spec.app, { current: old.release, ...leaving });
   // What is staged now is the same release on other instances: all of the traffic goes back, also from its canary.
   weighStaged(state, 0);
-  const route = await routeFor(context, { live: from, staged: state.staged });
-  await ports.traffic.route(spec.app, { ...route, keepNames: true });
-  if (state.live !== from) {
+  if (state.live === from) {
+    // It has gone back before. A removal of the app may have failed since, and then it goes nowhere.
+    await restoreTraffic(context);
+  } else {
+    const route = await routeFor(context, { live: from, staged: state.staged });
+    await ports.traffic.route(spec.app, { ...route, keepNames: true });
     const now = new Date(ports.clock.now());
     setLive(state, from, { now, warmUntil: now, rollback: true });
     deployment.notice(`${from} has all of the traffic again`);
