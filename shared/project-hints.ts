@@ -21,7 +21,7 @@ const warning = (path: YamlPath, message: string): ProjectHint => ({ severity: "
 export function projectHints(config: Config, project: ProjectFiles): ProjectHint[] {
   const { django, websockets } = survey(project);
   return [
-    ...pythonHints(config, project),
+    ...oldPythonHints(project),
     ...djangoHints(config, project, django),
     ...gunicornHints(config, project),
     ...websocketHints(config, websockets),
@@ -29,11 +29,26 @@ export function projectHints(config: Config, project: ProjectFiles): ProjectHint
   ];
 }
 
-/** Python 2 is told here too: a server may be written down whose application no Python of today reads. */
-function pythonHints({ server, env }: Config, project: ProjectFiles): ProjectHint[] {
+function oldPythonHints(project: ProjectFiles): ProjectHint[] {
+  const told = oldPythonTold(project);
+  return told === undefined ? [] : [warning(["app"], told)];
+}
+
+/**
+ * What Python cannot read of the application and of Django's settings. For `check` alone: the Action runs Python, which says
+ * it better.
+ */
+export function unreadHints({ server, env }: Config, project: ProjectFiles): ProjectHint[] {
   const app = server.app === undefined ? undefined : unreadTold(server.app, env.PYTHONPATH, project);
-  const told = [oldPythonTold(project), app].filter((each) => each !== undefined);
-  return told.map((message) => warning(app === undefined ? ["app"] : ["server", "app"], message));
+  const { django } = survey(project);
+  const module = env.DJANGO_SETTINGS_MODULE ?? django?.settings?.module;
+  const settings = module === undefined ? undefined : unreadTold(module, django?.path ?? "", project);
+  return [
+    ...(app === undefined ? [] : [warning(["server", "app"], app)]),
+    ...(settings === undefined
+      ? []
+      : [warning(["app"], `${settings} What these settings say of static files and databases is not known.`)]),
+  ];
 }
 
 function djangoHints(config: Config, project: ProjectFiles, django: Django | undefined): ProjectHint[] {
@@ -49,10 +64,7 @@ function djangoHints(config: Config, project: ProjectFiles, django: Django | und
     return [{ severity: "error", path: where, message }];
   }
   const configuration = config.env.DJANGO_CONFIGURATION ?? django?.settings?.configuration?.name;
-  const unread = unreadTold(module, path, project);
-  if (unread !== undefined) {
-    return [warning(["app"], `${unread} What these settings say of static files and databases is not known.`)];
-  }
+  if (unreadTold(module, path, project) !== undefined) return [];
   const settings = project.djangoSettings?.(path, settingsName(module, configuration));
   if (settings === undefined) return [];
   return [

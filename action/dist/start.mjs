@@ -45102,17 +45102,16 @@ const warning$2 = (path, message) => ({
 function projectHints(config, project) {
 	const { django, websockets } = survey(project);
 	return [
-		...pythonHints$1(config, project),
+		...oldPythonHints(project),
 		...djangoHints(config, project, django),
 		...gunicornHints(config, project),
 		...websocketHints(config, websockets),
 		...beatHints(config)
 	];
 }
-/** Python 2 is told here too: a server may be written down whose application no Python of today reads. */
-function pythonHints$1({ server, env }, project) {
-	const app = server.app === void 0 ? void 0 : unreadTold(server.app, env.PYTHONPATH, project);
-	return [oldPythonTold(project), app].filter((each) => each !== void 0).map((message) => warning$2(app === void 0 ? ["app"] : ["server", "app"], message));
+function oldPythonHints(project) {
+	const told = oldPythonTold(project);
+	return told === void 0 ? [] : [warning$2(["app"], told)];
 }
 function djangoHints(config, project, django) {
 	const given = config.env.DJANGO_SETTINGS_MODULE;
@@ -45128,8 +45127,7 @@ function djangoHints(config, project, django) {
 		}];
 	}
 	const configuration = config.env.DJANGO_CONFIGURATION ?? django?.settings?.configuration?.name;
-	const unread = unreadTold(module, path, project);
-	if (unread !== void 0) return [warning$2(["app"], `${unread} What these settings say of static files and databases is not known.`)];
+	if (unreadTold(module, path, project) !== void 0) return [];
 	const settings = project.djangoSettings?.(path, settingsName(module, configuration));
 	if (settings === void 0) return [];
 	return [
@@ -48610,6 +48608,21 @@ const toolHints = [
 		example: "cutover: cannot start: ./start.sh has Windows line ends"
 	},
 	{
+		id: "project-runner",
+		pattern: /(?:there is no program|failed to execute) (poetry|pipenv|uv|uvx|pdm|hatch|rye)\b|^(Poetry) could not find a pyproject\.toml/,
+		cause: "The command starts by way of {1}, which a release does not need: {line}",
+		fix: "The release's environment is on the PATH already: write the command without it, such as `gunicorn ...` for `poetry run gunicorn ...`.",
+		runnerFix: "Install {1} in a step before this one, or write the command without it.",
+		example: "cutover: cannot start: there is no program pipenv on its PATH"
+	},
+	{
+		id: "own-environment",
+		pattern: /(?:there is no file|failed to execute) \S*?\.?v?env\/bin\/([\w.+-]+)/,
+		cause: "The command names an environment that is not packed: {line}",
+		fix: "Write {1} alone: the release's own environment, made from the requirements, is on the PATH.",
+		example: "cutover: cannot start: there is no file venv/bin/gunicorn"
+	},
+	{
 		id: "cannot-execute",
 		pattern: /failed to execute (\.?[\w.-]*\/\S+): No such file or directory/,
 		cause: "The system cannot start {1}: {line}",
@@ -48655,21 +48668,6 @@ const toolHints = [
 		pattern: /no shell reads the command/,
 		fix: "Write the command as `sh -c '...'`, or put variables into `env` of cutover.yml.",
 		example: "cutover: cannot start: no shell reads the command, and cd is a word of a shell"
-	},
-	{
-		id: "project-runner",
-		pattern: /there is no program (poetry|pipenv|uv|uvx|pdm|hatch|rye)\b|^(Poetry) could not find a pyproject\.toml/,
-		cause: "The command starts by way of {1}, which a release does not need: {line}",
-		fix: "The release's environment is on the PATH already: write the command without it, such as `gunicorn ...` for `poetry run gunicorn ...`.",
-		runnerFix: "Install {1} in a step before this one, or write the command without it.",
-		example: "cutover: cannot start: there is no program pipenv on its PATH"
-	},
-	{
-		id: "own-environment",
-		pattern: /there is no file \S*?\.?v?env\/bin\/(\S+)/,
-		cause: "The command names an environment that is not packed: {line}",
-		fix: "Write {1} alone: the release's own environment, made from the requirements, is on the PATH.",
-		example: "cutover: cannot start: there is no file venv/bin/gunicorn"
 	},
 	{
 		id: "no-such-program",

@@ -5,7 +5,8 @@ import type { Instance } from "./privileged.ts";
  * `body` is the beginning of the answer's body, at most 2,048 bytes (16,384 for a visitor); `location` is the header of a
  * redirect; `cookie` whether the answer sets one; `broken` whether the connection was closed in the middle of the body; `headerBytes`
  * how much its headers have. `how` an instance did not answer: it does not listen, it has not accepted the connection, it
- * accepted and said nothing in time, it closed the connection, or the host let no connection through to it.
+ * accepted and said nothing in time, it closed the connection, the host let no connection through to it, the agent may not open
+ * its socket, or its answer is not in the protocol that it was asked in.
  */
 export type HealthAnswer =
   | {
@@ -17,7 +18,11 @@ export type HealthAnswer =
       broken?: true;
       headerBytes?: number;
     }
-  | { kind: "unreachable"; reason: string; how?: "absent" | "waiting" | "silent" | "closed" | "blocked" };
+  | {
+      kind: "unreachable";
+      reason: string;
+      how?: "absent" | "waiting" | "silent" | "closed" | "blocked" | "denied" | "garbled";
+    };
 
 export interface HealthProbe {
   /** Whether something stands in front of nginx, such as a load balancer that ends TLS. */

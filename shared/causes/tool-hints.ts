@@ -25,6 +25,22 @@ export const toolHints: Hint[] = [
     example: "cutover: cannot start: ./start.sh has Windows line ends",
   },
   {
+    id: "project-runner",
+    pattern:
+      /(?:there is no program|failed to execute) (poetry|pipenv|uv|uvx|pdm|hatch|rye)\b|^(Poetry) could not find a pyproject\.toml/,
+    cause: "The command starts by way of {1}, which a release does not need: {line}",
+    fix: "The release's environment is on the PATH already: write the command without it, such as `gunicorn ...` for `poetry run gunicorn ...`.",
+    runnerFix: "Install {1} in a step before this one, or write the command without it.",
+    example: "cutover: cannot start: there is no program pipenv on its PATH",
+  },
+  {
+    id: "own-environment",
+    pattern: /(?:there is no file|failed to execute) \S*?\.?v?env\/bin\/([\w.+-]+)/,
+    cause: "The command names an environment that is not packed: {line}",
+    fix: "Write {1} alone: the release's own environment, made from the requirements, is on the PATH.",
+    example: "cutover: cannot start: there is no file venv/bin/gunicorn",
+  },
+  {
     id: "cannot-execute",
     pattern: /failed to execute (\.?[\w.-]*\/\S+): No such file or directory/,
     cause: "The system cannot start {1}: {line}",
@@ -71,21 +87,6 @@ export const toolHints: Hint[] = [
     pattern: /no shell reads the command/,
     fix: "Write the command as `sh -c '...'`, or put variables into `env` of cutover.yml.",
     example: "cutover: cannot start: no shell reads the command, and cd is a word of a shell",
-  },
-  {
-    id: "project-runner",
-    pattern: /there is no program (poetry|pipenv|uv|uvx|pdm|hatch|rye)\b|^(Poetry) could not find a pyproject\.toml/,
-    cause: "The command starts by way of {1}, which a release does not need: {line}",
-    fix: "The release's environment is on the PATH already: write the command without it, such as `gunicorn ...` for `poetry run gunicorn ...`.",
-    runnerFix: "Install {1} in a step before this one, or write the command without it.",
-    example: "cutover: cannot start: there is no program pipenv on its PATH",
-  },
-  {
-    id: "own-environment",
-    pattern: /there is no file \S*?\.?v?env\/bin\/(\S+)/,
-    cause: "The command names an environment that is not packed: {line}",
-    fix: "Write {1} alone: the release's own environment, made from the requirements, is on the PATH.",
-    example: "cutover: cannot start: there is no file venv/bin/gunicorn",
   },
   {
     id: "no-such-program",

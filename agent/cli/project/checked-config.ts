@@ -3,6 +3,7 @@ import { completeServer, kindUnknown } from "../../../shared/complete-server.ts"
 import { type Config, configSchema } from "../../../shared/config.ts";
 import type { Detection } from "../../../shared/detect/detect.ts";
 import { type Project, projectFaults } from "../../../shared/project.ts";
+import { unreadHints } from "../../../shared/project-hints.ts";
 import { readYaml, type YamlFault } from "../../../shared/yaml-file.ts";
 
 export interface CheckFault {
@@ -34,7 +35,8 @@ export function checkConfig(text: string, project: Project): CheckResult {
       faults: read.faults.map((fault) => ({ ...fault, ...explained(fault, detection), severity: "error" as const })),
     };
   }
-  const faults = projectFaults(read.value, project).map(({ path, message, severity }) => ({
+  const found = [...projectFaults(read.value, project), ...unreadHints(read.value, project)];
+  const faults = found.map(({ path, message, severity }) => ({
     ...read.at(path),
     severity,
     message: `${path.join(".")}: ${message}`,

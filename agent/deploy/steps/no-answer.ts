@@ -35,6 +35,18 @@ function wordsFor({ instance, answer, path, timeout, server, strays }: Unanswere
       fix: server.kind === "aiohttp" ? noResponse : endsAtRequest,
     };
   }
+  if (answer.how === "denied") {
+    return {
+      message: `${instance} listens on its socket, and does not let the agent in: most often the app has changed the socket's mode (0600, 0700).`,
+      fix: "nginx could not open it either, so nothing is served. Take out of the app what changes the mode, for example with Tornado `bind_unix_socket(path, mode=0o666)`: the directory decides who gets in. If the app changes nothing, `cutover doctor` on the host names what is closed.",
+    };
+  }
+  if (answer.how === "garbled") {
+    return {
+      message: `${instance} answers GET ${path}, but not in HTTP (${answer.reason}).`,
+      fix: "cutover and nginx ask it by plain HTTP: let it speak that, without TLS, which nginx has. uWSGI speaks HTTP with `http-socket`; with `socket` set `server.protocol: uwsgi`.",
+    };
+  }
   if (strays.length > 0 && answer.how !== "silent") {
     return {
       message: `${instance} listens on ${strays.join(" and ")} instead of its ${place}, so it did not answer GET ${path} within ${timeout}.`,

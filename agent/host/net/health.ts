@@ -72,7 +72,7 @@ export class SocketProbe implements HealthProbe {
       call.on("socket", (socket) => socket.once("connect", () => (connected = true)));
       call.on("error", (error: NodeJS.ErrnoException) => {
         if (signal.aborted) void noAnswer(instance, { timeoutMs, connected }).then(resolve);
-        else unreachable(explain(error, instance), notAnswered[error.code ?? ""]);
+        else unreachable(explain(error, instance), howOf(error));
       });
       call.end();
     });
@@ -119,7 +119,17 @@ const notAnswered: Record<string, NotAnswered> = {
   ENETUNREACH: "blocked",
   EHOSTUNREACH: "blocked",
   EPERM: "blocked",
+  EACCES: "denied",
 };
+
+function howOf({ code = "" }: NodeJS.ErrnoException): NotAnswered {
+  return isUnreadable(code) ? "garbled" : notAnswered[code];
+}
+
+/** Of Node's parser of HTTP. Headers that are too large are HTTP all the same. */
+function isUnreadable(code: string): boolean {
+  return code.startsWith("HPE_") && code !== "HPE_HEADER_OVERFLOW";
+}
 
 /** A process that is still busy with its start has not even accepted the connection. A firewall makes none. */
 async function noAnswer(
@@ -150,7 +160,7 @@ function explain(error: NodeJS.ErrnoException, { address, protocol }: Instance):
     case "EPIPE":
       return `it closed the connection without an answer${protocol === "uwsgi" ? "; it is asked in the uwsgi protocol" : ""}`;
     default:
-      return error.code?.startsWith("HPE_") ? "its answer is not HTTP" : error.message;
+      return isUnreadable(error.code ?? "") ? "its answer is not HTTP" : error.message;
   }
 }
 

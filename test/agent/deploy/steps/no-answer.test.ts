@@ -12,7 +12,7 @@ const base: Omit<Unanswered, "answer"> = {
   cause: undefined,
   strays: [],
 };
-const answer = (how: "absent" | "waiting" | "silent" | "closed") =>
+const answer = (how: "absent" | "waiting" | "silent" | "closed" | "denied" | "garbled") =>
   ({ kind: "unreachable", reason: "why", how }) as const;
 
 test.each<[string, Partial<Unanswered> & Pick<Unanswered, "answer">, RegExp, RegExp]>([
@@ -27,6 +27,18 @@ test.each<[string, Partial<Unanswered> & Pick<Unanswered, "answer">, RegExp, Reg
     { answer: answer("absent"), strays: ["0.0.0.0:8020"], server: command },
     /^web-0 listens on 0\.0\.0\.0:8020 instead of its port/,
     /pass on `\{port\}` of `server\.command`/,
+  ],
+  [
+    "closes its socket to others",
+    { answer: answer("denied"), strays: ["127.0.0.1:9100"] },
+    /does not let the agent in: most often the app has changed the socket's mode/,
+    /mode=0o666/,
+  ],
+  [
+    "speaks something else",
+    { answer: answer("garbled"), strays: ["127.0.0.1:9100"] },
+    /answers GET \/, but not in HTTP/,
+    /without TLS/,
   ],
   [
     "is slow to start",

@@ -89,7 +89,7 @@ test("what cannot be reached has a reason", async () => {
 
   for (const [name, text, said] of [
     ["closes", "", { reason: "it closed the connection without an answer", how: "closed" }],
-    ["babbles", "SSH-2.0\r\n\r\n", { reason: "its answer is not HTTP" }],
+    ["babbles", "SSH-2.0\r\n\r\n", { reason: "its answer is not HTTP", how: "garbled" }],
   ] as const) {
     const server = createTcpServer((connection) => connection.once("data", () => connection.end(text)));
     server.listen(join(dir, name));
@@ -193,7 +193,9 @@ test("what cannot be asked in the uwsgi protocol has a reason too", async () => 
   const absent = { kind: "unreachable", reason: "its socket is not there yet", how: "absent" };
   expect(await check(join(scratch(), "none"))).toEqual(absent);
   const babbles = serveUwsgi(() => "SSH-2.0\r\n\r\n");
-  expect(await check(babbles)).toEqual({ kind: "unreachable", reason: "its answer is not HTTP" });
+  expect(await check(babbles)).toEqual({
+    ...{ kind: "unreachable", reason: "its answer is not HTTP", how: "garbled" },
+  });
   const closes = serveUwsgi(() => "");
   expect(await check(closes)).toEqual({
     kind: "unreachable",
