@@ -293,9 +293,8 @@ export class Deployments implements Service {
 
   async #abortStaged(view: DeploymentView, reason: CutoverError): Promise<DeploymentView> {
     const parts = { ports: this.#ports, log: this.#log, states: this.#states };
-    // An abort that fails half-way, for example without the app's settings, has opened the deployment again.
-    return abortStaged({ ...parts, registry: this.#registry, queue: this.#queue }, view, reason).finally(() =>
-      this.#schedule(view.app),
-    );
+    const aborting = abortStaged({ ...parts, registry: this.#registry, queue: this.#queue }, view, reason);
+    // One that fails half-way, for example without the app's settings, has opened the deployment again.
+    return aborting.finally(() => this.#schedule(view.app));
   }
 }

@@ -4,13 +4,20 @@ import { text } from "node:stream/consumers";
 import { CutoverError } from "../../shared/errors.ts";
 import { toolPath } from "../host/exec/run-tool.ts";
 
-/** Standard input is the connection. On a socket that is no unix socket the kernel answers with ids that nobody has. */
+/**
+ * Standard input is the connection. On a socket that is no unix socket the kernel answers with ids that nobody has, and on what
+ * is no socket with an error.
+ */
 const ask = `
 import socket, struct
-connection = socket.socket(fileno=0)
 size = struct.calcsize("iII")
-pid, uid, gid = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-print(uid if connection.family == socket.AF_UNIX and pid > 0 else "nobody")
+try:
+    connection = socket.socket(fileno=0)
+    pid, uid, gid = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    known = connection.family == socket.AF_UNIX and pid > 0
+except OSError:
+    known = False
+print(uid if known else "nobody")
 `;
 
 /** Where a distribution has its own first: one that somebody put into /usr/local, such as pyenv's wrapper, may not run for root. */

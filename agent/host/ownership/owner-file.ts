@@ -50,6 +50,8 @@ async function read({ path, named, most = longest, links = 0 }: Wanted, check: (
   const place = await open(path, pathOnly | links);
   try {
     const found = await place.stat();
+    // As an open that follows no link would say.
+    if (found.isSymbolicLink()) throw Object.assign(new Error(`ELOOP: ${named} is a link`), { code: "ELOOP", path });
     if (!found.isFile() || found.size > most) throw refused(named, "it is no regular file, or too large");
     const file = await open(`/proc/self/fd/${place.fd}`, flags).catch((thrown: NodeJS.ErrnoException) => {
       throw Object.assign(thrown, { path });
