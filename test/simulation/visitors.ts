@@ -104,7 +104,9 @@ export class Visitors {
     const facts = this.#host.watcher.facts(app);
     this.#watchCanary(app, facts);
     const { journal, warm } = facts;
-    this.#whileTrue(`${app} waits`, journal?.onward === true, patienceMs, () =>
+    // A removal holds the app until its last program has stopped.
+    const waits = journal?.onward === true && !this.#host.watcher.removing.has(app);
+    this.#whileTrue(`${app} waits`, waits, patienceMs, () =>
       this.#host.watcher.broken("I9", `${app} has a deployment that is to go on, and nobody takes it up`),
     );
     const overdue = warm !== null && journal === null && Date.parse(warm.until) < this.#host.timeline.wall;

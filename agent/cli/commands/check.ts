@@ -4,7 +4,6 @@ import type { Command } from "commander";
 import { CutoverError } from "../../../shared/errors.ts";
 import { type Context, contextOf, newCommand, type SetExit } from "../context.ts";
 import { type CheckFault, checkConfig } from "../project/checked-config.ts";
-
 import { notesFor } from "../project/notes.ts";
 import { projectIn } from "../project/project-directory.ts";
 import { safe, type Terminal } from "../terminal/terminal.ts";
